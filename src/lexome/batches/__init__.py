@@ -1,0 +1,1 @@
+"""Integers to tensors: batches without padding, bounded in tokens; the padded twin beside them."""

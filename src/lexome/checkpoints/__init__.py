@@ -1,0 +1,1 @@
+"""Published weights to models, strictly: every tensor and every parameter is accounted for."""

@@ -1,0 +1,157 @@
+"""A model by name: the catalogue's, a directory, or a hub repository."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from lexome.architectures.encoder import Encoder
+from lexome.checkpoints.from_esm import load_esm2
+from lexome.checkpoints.renaming import Accounting
+from lexome.checkpoints.weight_files import read_json, weight_paths
+from lexome.errors import CheckpointError, EnvironmentProblem, InputError
+from lexome.tokenizers.character import CharacterTokenizer
+
+# What a model directory may hold that we read; nothing else is fetched from a hub.
+WANTED = ["config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json"]
+EMBEDDING_RECIPE = "mean over residues of the last layer after the final norm, specials left out"
+
+
+class ModelCard(NamedTuple):
+    """What a model is and where it came from."""
+
+    name: str
+    family: str
+    alphabet: str
+    context: int  # tokens
+    parameters: int
+    licence: str
+    source: str  # directory or hub id
+    revision: str
+    sha256: str  # over the weight files
+    embedding_recipe: str
+    unused: Mapping[str, str]  # tensors of the file that the model does not need -> reason
+
+
+class Checkpoint(NamedTuple):
+    """A network in fp32 on the CPU, its tokenizer and its card."""
+
+    network: Encoder
+    tokenizer: CharacterTokenizer
+    card: ModelCard
+
+
+class Source(NamedTuple):
+    """Where a model's files lie on this machine."""
+
+    directory: Path
+    name: str
+    revision: str
+    licence: str
+
+
+def load_checkpoint(name: str, offline: bool = False, revision: str | None = None) -> Checkpoint:
+    """Load a model strictly: every tensor used, known-unused with its reason, or refused.
+
+    Raises:
+        InputError: no such catalogue name or directory.
+        EnvironmentProblem: the hub cannot be reached, or `offline` and not in the cache.
+        CheckpointError: files that do not fit together or another architecture.
+    """
+    source = find_source(name, offline, revision)
+    settings = read_json(source.directory / "config.json")
+    if settings.get("model_type") != "esm":
+        raise CheckpointError(
+            str(source.directory / "config.json"),
+            f"model_type {settings.get('model_type')!r}",
+            "'esm' (ESM-2), the one layout read so far",
+            "an ESM-2 directory",
+        )
+    loaded = load_esm2(source.directory)
+    card = ModelCard(
+        name=source.name,
+        family="encoder",
+        alphabet=loaded.tokenizer.alphabet.name,
+        context=loaded.network.config.context,
+        parameters=sum(p.numel() for p in loaded.network.parameters()),
+        licence=source.licence,
+        source=name,
+        revision=source.revision,
+        sha256=hash_weights(source.directory),
+        embedding_recipe=EMBEDDING_RECIPE,
+        unused=_reasons(loaded.accounting),
+    )
+    return Checkpoint(loaded.network, loaded.tokenizer, card)
+
+
+@cache
+def catalogue() -> dict[str, dict[str, object]]:
+    """Published checkpoints by short name."""
+    return tomllib.loads(files("lexome.checkpoints").joinpath("catalogue.toml").read_text())
+
+
+def find_source(name: str, offline: bool, revision: str | None) -> Source:
+    """The directory of a model, fetched from the hub where it has to be."""
+    path = Path(name)
+    if path.is_dir():
+        return Source(path, path.resolve().name, "directory", "unknown")
+    entry = catalogue().get(name)
+    if entry is not None:
+        directory = fetch(str(entry["hub"]), offline, revision)
+        return Source(directory, name, directory.name, str(entry["licence"]))
+    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        near = get_close_matches(name, catalogue(), n=1)
+        raise InputError(
+            f"model {name!r}",
+            "a file" if path.exists() else "no directory and no catalogue name",
+            "a directory, a hub id (owner/name), new:..., or one of " + ", ".join(catalogue()),
+            f"`--model {near[0] if near else 'new:cnn'}`",
+        )
+    directory = fetch(name, offline, revision)
+    return Source(directory, name, directory.name, "unknown")
+
+
+def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
+    """The local snapshot of a hub repository; honours HF_ENDPOINT and HF_HOME.
+
+    With `offline`, only the cache is looked at and no socket is opened.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=WANTED, local_files_only=offline
+            )
+        )
+    except LocalEntryNotFoundError as problem:
+        raise EnvironmentProblem(
+            f"model {hub_id}",
+            "nothing in the local cache" + ("" if offline else " and no answer from the hub"),
+            "the model's files",
+            "a machine with network, HF_ENDPOINT for a mirror, or `--model DIRECTORY`",
+        ) from problem
+    except (HfHubHTTPError, OSError) as problem:
+        first_line = str(problem).strip().splitlines()[0] if str(problem).strip() else "no answer"
+        raise EnvironmentProblem(
+            f"model {hub_id}", first_line[:200], "the hub's files", "the spelling of the hub id"
+        ) from problem
+
+
+def hash_weights(directory: Path) -> str:
+    """SHA-256 over the weight files in the order of their names."""
+    digest = hashlib.sha256()
+    for path in weight_paths(directory):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _reasons(accounting: Accounting) -> dict[str, str]:
+    return dict(accounting.unused)

@@ -1,0 +1,94 @@
+"""Which device and number format a run uses, and why."""
+
+import os
+import platform
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+from lexome.errors import EnvironmentProblem, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+DtypeName = Literal["fp32", "bf16"]
+DTYPES: tuple[str, ...] = get_args(DtypeName)
+
+
+class Reasoned(NamedTuple):
+    """A choice and the reason for it."""
+
+    choice: str
+    reason: str
+
+
+def choose_device(asked: str = "auto") -> Reasoned:
+    """The device to run on: the one asked for, else a GPU where torch sees one, else the CPU."""
+    import torch
+
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return Reasoned("cuda", f"torch sees {torch.cuda.get_device_name(0)}")
+        return Reasoned("cpu", "torch sees no CUDA device")
+    kind = asked.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise InputError("device", repr(asked), "auto, cpu, cuda or cuda:N", "`--device auto`")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentProblem(
+            "device", "no CUDA device in torch", "one, as asked for", "`--device cpu`"
+        )
+    return Reasoned(asked, "asked for")
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 natively (AVX-512 BF16, AMX, or Arm's bf16)."""
+    import torch
+
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bf16_instructions()
+
+
+def _has_bf16_instructions() -> bool:
+    # oneDNN also says yes to AVX-512 without native bf16, where it is slower than fp32.
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            flags = file.read()
+    except OSError:
+        return platform.machine() == "arm64"  # Apple silicon since M2; torch was asked above
+    return any(name in flags for name in ("avx512_bf16", "amx_bf16", " bf16"))
+
+
+def choose_training_dtype(asked: str, device: str, family: str) -> Reasoned:
+    """fp32, or bf16 autocast where it is faster here and its error was measured for the family."""
+    if asked not in ("auto", *DTYPES):
+        raise InputError("dtype", repr(asked), "auto, fp32 or bf16", "`--dtype auto`")
+    if asked != "auto":
+        return Reasoned(asked, "asked for")
+    if family not in MEASURED_IN_BF16:
+        return Reasoned("fp32", f"bf16 was not measured for {family}")
+    if device == "cpu" and not cpu_has_bf16():
+        return Reasoned("fp32", "this CPU has no bf16 instructions")
+    return Reasoned("bf16", f"native here; {MEASURED_IN_BF16[family]}")
+
+
+# Families whose error in bf16 against fp32 was measured, with what was found.
+MEASURED_IN_BF16 = {
+    "encoder": "pooled vectors agree with fp32 to a cosine of 0.9999 (benchmarks/embedding.py)",
+}
+
+
+def torch_dtype(name: str) -> "torch.dtype":
+    """The torch type behind a name of ours."""
+    import torch
+
+    if name not in DTYPES:
+        raise InputError("dtype", repr(name), "fp32 or bf16", "`--dtype fp32`, the reference")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

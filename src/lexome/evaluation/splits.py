@@ -1,0 +1,307 @@
+"""Which rows train, which choose, which test: by a column, by similarity group, or at random."""
+
+# Letters: N rows, G groups, Q strata, P parts (train, validation, test).
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lexome.errors import InputError
+from lexome.seeds import numpy_generator
+
+PARTS = ("train", "validation", "test")
+UNUSED = "unused"
+FRACTIONS = (0.7, 0.1, 0.2)
+NUM_BINS = 10  # quantile bins in which real-valued labels are balanced
+MOST_STRATA = 50  # rarer classes are balanced together
+
+Parts = NDArray[np.str_]
+SplitKind = Literal["column", "cluster", "random", "chromosome"]
+KINDS: tuple[SplitKind, ...] = get_args(SplitKind)
+SPELLINGS = "column:NAME, chromosome:NAME, cluster or random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings:
+    """How a table is split; `column` is set for the kinds that read one."""
+
+    kind: SplitKind
+    column: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.column}" if self.column else self.kind
+
+
+def parse_split(text: str) -> SplitSettings:
+    """The settings that `--split TEXT` stands for.
+
+    >>> parse_split("column:Partition")
+    SplitSettings(kind='column', column='Partition')
+    >>> str(parse_split("cluster"))
+    'cluster'
+    """
+    head, colon, column = text.partition(":")
+    for kind in KINDS:
+        needs_column = kind in ("column", "chromosome")
+        if head == kind and needs_column == bool(colon) and needs_column == bool(column.strip()):
+            return SplitSettings(kind=kind, column=column.strip() or None)
+    raise InputError("--split", repr(text), SPELLINGS, "--split cluster")
+
+
+def split_rows(
+    settings: SplitSettings,
+    labels: ArrayLike,
+    values: Iterable[object] | None = None,
+    groups: ArrayLike | None = None,
+    train: Sequence[object] | None = None,
+    validation: Sequence[object] | None = None,
+    test: Sequence[object] | None = None,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int = 0,
+) -> Parts:
+    """The part of each row, by any kind of split: the one call that a training run makes.
+
+    Args:
+        settings: from `parse_split`.
+        labels: (N,) classes or real values, or (N, K) of several labels.
+        values: the split column, for the kinds `column` and `chromosome`.
+        groups: the similarity group of each row, for the kind `cluster`.
+    """
+    lists = (train, validation, test)
+    where = f"--split {settings}"
+    if settings.kind in ("column", "chromosome"):
+        if values is None:
+            raise InputError(
+                where, "no values", "one value a row", f"passing the column {settings.column}"
+            )
+        spelled = [_spelled(value) for value in values]
+        if settings.kind == "column" or any(part is not None for part in lists):
+            return split_by_column(
+                spelled, train=train, validation=validation, test=test, labels=labels
+            )
+        return split_by_cluster(np.array(spelled), labels, fractions, seed)
+    if any(part is not None for part in lists):
+        raise InputError(
+            where,
+            "--train, --validation or --test",
+            "none of them",
+            "--split column:NAME with them",
+        )
+    if settings.kind == "random":
+        return split_random(labels, fractions, seed)
+    if groups is None:
+        raise InputError(
+            where, "no groups", "the similarity group of each row", "similarity_groups"
+        )
+    return split_by_cluster(groups, labels, fractions, seed)
+
+
+def split_by_column(
+    values: Iterable[object],
+    train: Sequence[object] | None = None,
+    validation: Sequence[object] | None = None,
+    test: Sequence[object] | None = None,
+    labels: ArrayLike | None = None,
+) -> Parts:
+    """Rows whose value is in a list go to that list's part, other rows are "unused".
+
+    A part without a list is not made; without any list the column itself must name the parts.
+
+    >>> split_by_column([0, 1, 2, 9], train=[0, 1], test=["2"]).tolist()
+    ['train', 'train', 'test', 'unused']
+    """
+    spelled = np.array([_spelled(value) for value in values], dtype=object)
+    given = {"train": train, "validation": validation, "test": test}
+    lists = {
+        part: [_spelled(v) for v in chosen] for part, chosen in given.items() if chosen is not None
+    }
+    present = sorted(set(spelled.tolist()), key=_by_number)
+    if not lists:
+        lists = {part: [part] for part in PARTS if part in present}
+        if "train" not in lists or "test" not in lists:
+            raise InputError(
+                "split column",
+                f"the values {_some(present)} and no lists",
+                "which of them train, validate and test",
+                "--train A,B --validation C --test D",
+            )
+    owner: dict[str, str] = {}
+    for part, chosen in lists.items():
+        for value in chosen:
+            if value not in present:
+                raise InputError(
+                    f"--{part}",
+                    repr(value),
+                    f"values that occur in the split column: {_some(present)}",
+                    "one of these",
+                )
+            if owner.setdefault(value, part) != part:
+                raise InputError(
+                    f"--{part}",
+                    f"{value!r}, which --{owner[value]} has too",
+                    "parts without overlap",
+                    "naming each value once",
+                )
+    for part, chosen in lists.items():
+        if not chosen:
+            raise InputError(f"--{part}", "an empty list", "at least one value", _some(present))
+    parts = np.array([owner.get(value, UNUSED) for value in spelled.tolist()], dtype=np.str_)
+    check_parts(parts, labels)
+    return parts
+
+
+def split_by_cluster(
+    groups: ArrayLike,
+    labels: ArrayLike,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int = 0,
+) -> Parts:
+    """Whole groups to each part, so that the parts have the wanted size and the same label shares.
+
+    Greedy: from the largest group to the smallest (equal sizes in the seed's order), each goes
+    to the part that it brings nearest to its targets, which are the rows of each class (of each
+    label where there are several, of each tenth of real values) and, weighing as much as all of
+    these, the rows altogether.
+    """
+    wanted = _checked_fractions(fractions)
+    _, group_N = np.unique(np.asarray(groups), return_inverse=True)
+    counts_GQ = _counts(group_N, _strata_matrix(np.asarray(labels)))
+    sizes_G = np.bincount(group_N)
+    largest = int(sizes_G.max())
+    targets_PQ = wanted[:, None] * counts_GQ.sum(axis=0)
+    weights_PQ = np.divide(1.0, targets_PQ, out=np.zeros_like(targets_PQ), where=targets_PQ > 0)
+    weights_PQ[:, 0] *= counts_GQ.shape[1] - 1
+    weights_PQ[wanted == 0] = 0
+    shuffled = numpy_generator("split", "cluster", seed).permutation(len(sizes_G))
+    order = shuffled[np.argsort(-sizes_G[shuffled], kind="stable")]
+    missing_PQ, part_G = targets_PQ.copy(), np.zeros(len(sizes_G), np.int64)
+    blocked = np.where(wanted > 0, 0.0, np.inf)
+    for group in order.tolist():
+        counts_Q = counts_GQ[group]
+        change_P = (weights_PQ * counts_Q * (counts_Q - 2 * missing_PQ)).sum(axis=1) + blocked
+        part = int(change_P.argmin())
+        missing_PQ[part] -= counts_Q
+        part_G[group] = part
+    parts = np.array(PARTS, dtype=np.str_)[part_G[group_N]]
+    hint = f"the largest of {len(sizes_G)} groups holds {largest} of {len(group_N)} rows"
+    check_parts(
+        parts, labels, expected=[p for p, w in zip(PARTS, wanted, strict=True) if w], hint=hint
+    )
+    return parts
+
+
+def split_random(
+    labels: ArrayLike, fractions: tuple[float, float, float] = FRACTIONS, seed: int = 0
+) -> Parts:
+    """Rows to parts at random, each class (or tenth of real values) in the wanted fractions.
+
+    Kin may then stand in several parts: a figure measured so is too good for new families.
+    """
+    wanted = _checked_fractions(fractions)
+    values = np.asarray(labels)
+    num = len(values)
+    stratum_N = (
+        np.unique(values, axis=0, return_inverse=True)[1] if values.ndim > 1 else _strata(values)
+    )
+    shuffled = numpy_generator("split", "random", seed).permutation(num)
+    order = shuffled[np.argsort(stratum_N.ravel()[shuffled], kind="stable")]
+    # Part p takes its j-th row at the time (j + 1/2) / fraction: along the strata, the parts
+    # take turns in proportion, so that each stratum is divided as the whole is.
+    ends = np.round(np.cumsum(wanted) * num).astype(np.int64)
+    sizes = np.diff(ends, prepend=0)
+    times = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in sizes])
+    turns = np.repeat(np.arange(len(PARTS)), sizes)[np.argsort(times, kind="stable")]
+    part_N = np.empty(num, np.int64)
+    part_N[order] = turns
+    parts = np.array(PARTS, dtype=np.str_)[part_N]
+    check_parts(parts, labels, expected=[p for p, w in zip(PARTS, wanted, strict=True) if w])
+    return parts
+
+
+def check_parts(
+    parts: Parts,
+    labels: ArrayLike | None = None,
+    expected: Sequence[str] = ("train",),
+    hint: str = "",
+) -> None:
+    """Raise InputError for an empty part, and for one whose labels are all the same."""
+    detail = f" ({hint})" if hint else ""
+    for part in PARTS:
+        here = parts == part
+        if not here.any():
+            if part in expected:
+                raise InputError(
+                    f"split, part {part}",
+                    f"no rows{detail}",
+                    "at least one",
+                    "other fractions, or --split column:NAME",
+                )
+            continue
+        if labels is None:
+            continue
+        values = np.asarray(labels)[here]
+        if (values == values[0]).all():
+            raise InputError(
+                f"split, part {part}",
+                f"{len(values)} rows that all have the label {values[0]}{detail}",
+                "at least two different labels",
+                "other values or fractions for the parts, or another --seed",
+            )
+
+
+def _strata(values_N: NDArray[np.generic]) -> NDArray[np.int64]:
+    """The stratum of each row: its class, or the tenth of its real value."""
+    if values_N.dtype.kind == "f" and len(np.unique(values_N)) > 2 * NUM_BINS:
+        inner = np.quantile(values_N.astype(np.float64), np.arange(1, NUM_BINS) / NUM_BINS)
+        return np.searchsorted(inner, values_N, side="right").astype(np.int64)
+    _, stratum_N, counts = np.unique(values_N, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
+    return np.minimum(rank, MOST_STRATA)[stratum_N].astype(np.int64)
+
+
+def _strata_matrix(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """(N, Q): a column of ones for the rows themselves, then one a stratum."""
+    if values.ndim > 1:
+        columns = values.astype(np.float64)
+    else:
+        stratum_N = _strata(values)
+        columns = np.eye(int(stratum_N.max()) + 1)[stratum_N]
+    return np.concatenate([np.ones((len(values), 1)), columns], axis=1)
+
+
+def _counts(group_N: NDArray[np.int64], strata_NQ: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.bincount(group_N, weights=column) for column in strata_NQ.T], axis=1)
+
+
+def _checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
+    wanted = np.asarray(fractions, np.float64)
+    if wanted.shape != (3,) or wanted.min() < 0 or abs(wanted.sum() - 1) > 1e-6 or not wanted[0]:
+        raise InputError(
+            "split fractions",
+            str(tuple(fractions)),
+            "train, validation and test shares that add up to 1",
+            "0.7, 0.1, 0.2",
+        )
+    return wanted
+
+
+def _spelled(value: object) -> str:
+    """A value as a list on the command line would spell it: 3.0 as 3."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _by_number(value: str) -> tuple[int, float, str]:
+    """Sorting key: numbers by size, then words by letters."""
+    try:
+        return (0, float(value), value)
+    except ValueError:
+        return (1, 0.0, value)
+
+
+def _some(values: Sequence[str]) -> str:
+    shown = ", ".join(values[:12])
+    return f"{shown} and {len(values) - 12} more" if len(values) > 12 else shown

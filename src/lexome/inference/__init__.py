@@ -1,0 +1,1 @@
+"""Running a model over many sequences: streamed, bounded in tokens, results in input order."""

@@ -1,0 +1,231 @@
+"""One vector a sequence, or one a residue, by a recipe that is written down."""
+
+# Letters: L residues, T tokens over a batch, D width, S sequences.
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lexome.batches.packing import Packed
+from lexome.batches.windows import LongPolicy, Window, check_length, crop, parse_long, plan_windows
+from lexome.errors import InputError
+from lexome.inference.model import Model
+from lexome.inference.runner import Piece, run_batches
+from lexome.io.sources import read_records
+from lexome.results.types import Embeddings, ResidueEmbeddings
+from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy, map_letters
+from lexome.sequence.records import Record
+
+FloatArray = NDArray[np.float32]
+EmbedPooling = Literal["mean", "max", "cls", "none"]
+EMBED_POOLINGS: tuple[str, ...] = get_args(EmbedPooling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How vectors are made; recorded with every output.
+
+    `layer` counts from 0 (the embeddings) to the number of blocks (after the final norm);
+    negative numbers count from the end.
+    """
+
+    pooling: EmbedPooling = "mean"
+    layer: int = -1
+    unknown: UnknownPolicy = "refuse"
+    long: str = "refuse"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("pooling", self.pooling, EMBED_POOLINGS),
+            ("unknown", self.unknown, UNKNOWN_POLICIES),
+        ):
+            if value not in known:
+                raise InputError(name, repr(value), " or ".join(known), "one of these")
+        if parse_long(self.long).kind == "window" and self.pooling == "cls":
+            raise InputError("pooling", "cls with windows", "mean or max", "`--pooling mean`")
+
+
+class EmbeddedRow(NamedTuple):
+    """The result for one record."""
+
+    id: str
+    values: FloatArray  # (D,) pooled, or (L, D) with pooling "none"
+    length: int  # residues that were embedded
+    windows: int  # 1 where the sequence went through in one piece
+
+
+@dataclass
+class LetterCounts:
+    """Letters that an explicit policy replaced, over a whole run."""
+
+    letters: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{letter!r} {n:,}" for letter, n in self.letters.most_common(8))
+        total = sum(self.letters.values())
+        return f"{total:,} letters mapped in {self.rows:,} rows ({listed})" if total else ""
+
+
+def embed(
+    model: Model,
+    source: Any,
+    pooling: EmbedPooling | None = None,
+    layer: int | None = None,
+    unknown: UnknownPolicy = "refuse",
+    long: str = "refuse",
+) -> Embeddings:
+    """One vector a sequence, in input order.
+
+    Args:
+        model: from `lexome.load`.
+        source: a sequence, a list, a frame, or a path.
+        pooling: mean (default) or max over residues, or the `<cls>` token.
+        layer: the hidden layer, 0 the embeddings, -1 (default) after the final norm.
+        unknown: what becomes of letters outside the alphabet: refuse, map, reference.
+        long: refuse, whole, window or crop:HEAD+TAIL for sequences beyond the context.
+    """
+    recipe = _recipe(pooling or "mean", layer, unknown, long)
+    if recipe.pooling == "none":
+        raise InputError("pooling", "'none'", "mean, max or cls", "`lexome.embed_residues`")
+    rows = list(embed_records(model, read_records(source), recipe))
+    vectors_SD = np.stack([row.values for row in rows])
+    return Embeddings([row.id for row in rows], vectors_SD, asdict(recipe))
+
+
+def embed_residues(
+    model: Model,
+    source: Any,
+    layer: int | None = None,
+    unknown: UnknownPolicy = "refuse",
+    long: str = "refuse",
+) -> ResidueEmbeddings:
+    """One matrix (L, D) a sequence, in input order; see `embed`."""
+    recipe = _recipe("none", layer, unknown, long)
+    rows = list(embed_records(model, read_records(source), recipe))
+    return ResidueEmbeddings([r.id for r in rows], [r.values for r in rows], asdict(recipe))
+
+
+def embed_records(
+    model: Model,
+    records: Iterable[Record],
+    recipe: Recipe,
+    counts: LetterCounts | None = None,
+    max_tokens: int | None = None,
+) -> Iterator[EmbeddedRow]:
+    """Stream `EmbeddedRow`s in input order; memory is bounded by the batch and the longest record."""
+    layer = _check_layer(model, recipe.layer)
+    policy = parse_long(recipe.long)
+    waiting: list[tuple[str, int, list[Window]]] = []  # in order, yet to be answered
+
+    def pieces() -> Iterator[Piece]:
+        for record in records:
+            tokens = prepare(model, record, recipe, policy, counts)
+            windows = _windows(model, len(tokens) - 2, policy)
+            waiting.append((record.id, len(tokens) - 2, windows))
+            for window in windows:
+                inner = tokens[1 + window.start : 1 + window.end]
+                yield Piece(record.id, np.concatenate([tokens[:1], inner, tokens[-1:]]))
+
+    keep_residues = recipe.pooling == "none" or policy.kind == "window"
+    compute = _compute_residues if keep_residues else _compute_pooled
+    results = run_batches(
+        pieces(), lambda packed: compute(model, packed, recipe, layer), model.device, max_tokens
+    )
+    for result in results:
+        id, length, windows = waiting.pop(0)
+        values = result
+        if keep_residues:
+            parts = [_kept(result, windows[0])]
+            parts += [_kept(next(results), window) for window in windows[1:]]
+            values = _pool(np.concatenate(parts), recipe.pooling)
+        if not np.isfinite(values).all():
+            raise InputError(id, "a NaN in its vector", "finite values", "`--dtype fp32`")
+        yield EmbeddedRow(id, values, length, len(windows))
+
+
+def prepare(
+    model: Model,
+    record: Record,
+    recipe: Recipe,
+    policy: LongPolicy,
+    counts: LetterCounts | None = None,
+) -> NDArray[np.uint8]:
+    """The token ids of one record under the recipe's policies for letters and length.
+
+    Raises:
+        InputError: naming the record and what is wrong with it.
+    """
+    sequence, tokenizer = record.sequence, model.tokenizer
+    if recipe.unknown == "map":
+        mapped = map_letters(sequence, tokenizer.alphabet, record.id)
+        sequence = mapped.sequence
+        if counts is not None and mapped.counts:
+            counts.letters.update(mapped.counts)
+            counts.rows += 1
+    if not sequence:
+        raise InputError(record.id, "0 residues", "at least one", "to drop this record")
+    limit = model.card.context - 2
+    if policy.kind == "crop":
+        sequence = crop(sequence, policy.head, policy.tail)
+    if policy.kind in ("refuse", "crop"):
+        check_length(len(sequence), limit, record.id)
+    if recipe.unknown == "reference":
+        return np.array(tokenizer.encode(sequence, "reference", record.id), np.uint8)
+    return tokenizer.encode_many([sequence], "refuse", [record.id]).ids_T
+
+
+def _recipe(pooling: EmbedPooling, layer: int | None, unknown: UnknownPolicy, long: str) -> Recipe:
+    return Recipe(pooling=pooling, layer=-1 if layer is None else layer, unknown=unknown, long=long)
+
+
+def _check_layer(model: Model, layer: int) -> int:
+    last = model.network.config.num_layers
+    if not -last - 1 <= layer <= last:
+        raise InputError("layer", str(layer), f"0 to {last}, or -{last + 1} to -1", "`--layer -1`")
+    return layer % (last + 1)
+
+
+def _windows(model: Model, length: int, policy: LongPolicy) -> list[Window]:
+    if policy.kind == "window":
+        return plan_windows(length, model.card.context - 2)
+    return [Window(0, length, 0, length)]
+
+
+def _hidden(model: Model, packed: Packed, layer: int) -> Tensor:
+    if layer == model.network.config.num_layers:
+        return model.network(*packed)  # type: ignore[no-any-return]
+    return model.network.trace(*packed).layers[layer]
+
+
+def _compute_pooled(model: Model, packed: Packed, recipe: Recipe, layer: int) -> list[FloatArray]:
+    hidden_TD = _hidden(model, packed, layer).float()
+    parts = packed.layout.split(hidden_TD)
+    if recipe.pooling == "cls":
+        pooled_SD = torch.stack([part[0] for part in parts])
+    elif recipe.pooling == "max":
+        pooled_SD = torch.stack([part[1:-1].amax(0) for part in parts])
+    else:
+        pooled_SD = torch.stack([part[1:-1].mean(0) for part in parts])
+    return list(pooled_SD.cpu().numpy())
+
+
+def _compute_residues(model: Model, packed: Packed, recipe: Recipe, layer: int) -> list[FloatArray]:
+    hidden_TD = _hidden(model, packed, layer).float().cpu()
+    return [part[1:-1].numpy() for part in packed.layout.split(hidden_TD)]
+
+
+def _kept(residues_LD: FloatArray, window: Window) -> FloatArray:
+    return residues_LD[window.keep_start - window.start : window.keep_end - window.start]
+
+
+def _pool(residues_LD: FloatArray, pooling: EmbedPooling) -> FloatArray:
+    if pooling == "none":
+        return residues_LD
+    pooled: FloatArray = residues_LD.max(0) if pooling == "max" else residues_LD.mean(0)
+    return pooled

@@ -1,0 +1,185 @@
+"""The object that `lexome.load` returns: a network, its tokenizer, its card."""
+
+# Letters: T tokens of one sequence (special tokens counted), L residues, V vocabulary, D width.
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lexome.architectures.encoder import Encoder
+from lexome.batches.packing import Packed
+from lexome.batches.windows import check_length, parse_long
+from lexome.checkpoints.load import ModelCard, load_checkpoint
+from lexome.devices import choose_device, torch_dtype
+from lexome.errors import InputError
+from lexome.inference.runner import Piece, run_batches
+from lexome.io.sources import read_records
+from lexome.layers.kernels import accelerate
+from lexome.sequence.alphabet import UnknownPolicy
+from lexome.tokenizers.character import CharacterTokenizer
+
+FloatArray = NDArray[np.float32]
+OUTPUTS = ("logits", "hidden", "hidden_layers", "attentions", "contacts", "token_log_probs")
+
+
+class SequenceOutput(NamedTuple):
+    """What a model says of one sequence; what was not asked for is None."""
+
+    id: str
+    ids: list[int]  # tokens, special ones among them
+    logits: FloatArray | None = None  # (T, V)
+    hidden: FloatArray | None = None  # (T, D), after the final norm
+    hidden_layers: FloatArray | None = None  # (layers + 1, T, D), embeddings first
+    attentions: FloatArray | None = None  # (layers, heads, T, T)
+    contacts: FloatArray | None = None  # (L, L)
+
+
+class Model:
+    """A loaded model, ready to run forward."""
+
+    def __init__(
+        self,
+        network: Encoder,
+        tokenizer: CharacterTokenizer,
+        card: ModelCard,
+        device: str = "cpu",
+        dtype: str = "fp32",
+    ) -> None:
+        self.tokenizer, self.card, self.device, self.dtype = tokenizer, card, device, dtype
+        inv_freq = network.rotary.inv_freq.clone()
+        network = network.to(device=device, dtype=torch_dtype(dtype)).eval()
+        network.rotary.inv_freq = inv_freq.to(device)  # angles are computed in fp32 in every dtype
+        self.network: Encoder = accelerate(network)  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        card = self.card
+        return (
+            f"<lexome model {card.name}: {card.family}, {card.parameters:,} parameters, "
+            f"{self.dtype} on {self.device}>"
+        )
+
+    def run(
+        self,
+        source: Any,
+        outputs: Sequence[str] = ("logits",),
+        unknown: UnknownPolicy = "refuse",
+        long: str = "refuse",
+    ) -> list[SequenceOutput]:
+        """One result a sequence, in input order, with no padding anywhere in it.
+
+        Args:
+            source: a sequence, a list, a frame, or a path.
+            outputs: any of logits, hidden, hidden_layers, attentions, contacts.
+            unknown: what becomes of letters outside the alphabet: refuse, map, reference.
+            long: "refuse" sequences beyond the context, or run them "whole".
+
+        Raises:
+            InputError: unknown letters under "refuse", a sequence that is too long, an output
+                that this family does not have.
+        """
+        policy = parse_long(long)
+        if policy.kind not in ("refuse", "whole"):
+            raise InputError("long", repr(long), "refuse or whole", "`lexome.embed` for windows")
+        pieces = []
+        for record in read_records(source):
+            ids = self.tokenizer.encode(record.sequence, unknown, record.id)
+            if policy.kind == "refuse":
+                check_length(len(ids) - 2, self.card.context - 2, record.id)
+            pieces.append(Piece(record.id, ids))
+        return self._run_pieces(pieces, outputs)
+
+    def run_ids(
+        self, ids: Sequence[Sequence[int]], outputs: Sequence[str] = ("logits",)
+    ) -> list[SequenceOutput]:
+        """The same from token ids, taken as they are given."""
+        size = len(self.tokenizer.vocabulary)
+        pieces = []
+        for i, one in enumerate(ids, start=1):
+            wrong = [token for token in one if not 0 <= token < size]
+            if wrong or not len(one):
+                raise InputError(
+                    f"ids of sequence {i}",
+                    f"the id {wrong[0]}" if wrong else "no id",
+                    f"ids from 0 to {size - 1}",
+                    "`model.tokenizer.encode`",
+                )
+            pieces.append(Piece(f"sequence_{i}", list(one)))
+        return self._run_pieces(pieces, outputs)
+
+    def _run_pieces(self, pieces: list[Piece], outputs: Sequence[str]) -> list[SequenceOutput]:
+        self._check_outputs(outputs)
+        results = run_batches(pieces, lambda p: self._compute(p, outputs), self.device)
+        named = zip(pieces, results, strict=True)
+        return [result._replace(id=piece.name, ids=list(piece.ids)) for piece, result in named]
+
+    def _check_outputs(self, outputs: Sequence[str]) -> None:
+        lacking = {
+            "logits": self.network.language_model_head is None,
+            "contacts": self.network.contact_head is None,
+        }
+        for name in outputs:
+            if name not in OUTPUTS or name == "token_log_probs":
+                raise InputError(
+                    "outputs",
+                    repr(name),
+                    "logits, hidden, hidden_layers, attentions or contacts from an encoder",
+                    "one of these",
+                )
+            if lacking.get(name):
+                raise InputError(
+                    self.card.name, "weights without that head", f"a model with {name}", "another"
+                )
+
+    def _compute(self, packed: Packed, outputs: Sequence[str]) -> list[SequenceOutput]:
+        tokens_T, layout = packed
+        with_maps = "attentions" in outputs or "contacts" in outputs
+        if with_maps or "hidden_layers" in outputs:
+            traced = self.network.trace(tokens_T, layout, with_maps)
+            hidden_TD, layers, maps = traced
+        else:
+            hidden_TD, layers, maps = self.network(tokens_T, layout), [], []
+        num = len(layout.lengths)
+        made: dict[str, list[FloatArray]] = {}
+        if "logits" in outputs:
+            made["logits"] = _arrays(layout.split(self.network.logits(hidden_TD)))
+        if "hidden" in outputs:
+            made["hidden"] = _arrays(layout.split(hidden_TD))
+        if "hidden_layers" in outputs:
+            by_layer = [layout.split(layer) for layer in layers]
+            made["hidden_layers"] = _arrays([torch.stack([x[i] for x in by_layer]) for i in range(num)])
+        if "attentions" in outputs:
+            made["attentions"] = _arrays([torch.stack([x[i] for x in maps]) for i in range(num)])
+        if "contacts" in outputs:
+            made["contacts"] = _arrays(self._contacts(maps, list(layout.split(tokens_T))))
+        return [
+            SequenceOutput("", [], **{name: values[i] for name, values in made.items()})
+            for i in range(num)
+        ]
+
+    def _contacts(
+        self, maps: list[list[torch.Tensor]], tokens: list[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        typed = [[m.to(self.network.final_norm.weight.dtype) for m in layer] for layer in maps]
+        return self.network.contacts(typed, tokens)
+
+
+def load(
+    name: str,
+    dtype: str = "fp32",
+    device: str = "auto",
+    offline: bool = False,
+    revision: str | None = None,
+) -> Model:
+    """A model by catalogue name, directory or hub id.
+
+    fp32 is the reference; `dtype="bf16"` is faster on CPUs and GPUs that have it.
+    """
+    checkpoint = load_checkpoint(name, offline, revision)
+    chosen = choose_device(device).choice
+    return Model(checkpoint.network, checkpoint.tokenizer, checkpoint.card, chosen, dtype)
+
+
+def _arrays(tensors: Sequence[torch.Tensor]) -> list[FloatArray]:
+    return [t.float().cpu().numpy() for t in tensors]

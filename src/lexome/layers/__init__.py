@@ -1,0 +1,1 @@
+"""Bricks that every model is built from. Single device, no files, no names of families."""

@@ -1,0 +1,41 @@
+"""Multi-head self-attention with rotary positions."""
+
+# Letters: N leading shape, H heads, d head width, D width.
+from torch import Tensor, nn
+
+from lexome.layers.layout import Layout
+from lexome.layers.rotary import Turn, rotate
+
+
+class Attention(nn.Module):
+    """Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V, heads concatenated and projected.
+
+    Four separate linears, called as modules, so that adapters can be put on each of them.
+    """
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def project(self, x_ND: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (scaled), keys (both turned) and values, each (N, H, d)."""
+        heads = (*x_ND.shape[:-1], self.num_heads, -1)
+        query_NHd = self.query(x_ND).view(heads)
+        # The published models scale the query before the rotation.
+        query_NHd = query_NHd * query_NHd.shape[-1] ** -0.5
+        key_NHd = self.key(x_ND).view(heads)
+        return rotate(query_NHd, turn), rotate(key_NHd, turn), self.value(x_ND).view(heads)
+
+    def forward(
+        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
+    ) -> Tensor:
+        """The attended values (N, D); appends this layer's maps to `maps` where it is given."""
+        query_NHd, key_NHd, value_NHd = self.project(x_ND, turn)
+        if maps is not None:
+            maps.append(layout.attention_maps(query_NHd, key_NHd))
+        context: Tensor = self.output(layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
+        return context

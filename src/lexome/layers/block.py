@@ -1,0 +1,46 @@
+"""One pre-norm transformer layer: x + attention(norm x), then x + feed-forward(norm x)."""
+
+# Letters: N leading shape, D width, F feed-forward width.
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lexome.layers.attention import Attention
+from lexome.layers.layout import Layout
+from lexome.layers.rotary import Turn
+
+
+class FeedForward(nn.Module):
+    """Two linears with GELU between them, in its exact form x Phi(x)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        hidden_NF = F.gelu(self.up(x_ND))
+        down: Tensor = self.down(hidden_NF)
+        return down
+
+
+class Block(nn.Module):
+    """One layer of a pre-norm encoder."""
+
+    def __init__(
+        self, width: int, num_heads: int, ffn_width: int, eps: float, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=eps)
+        self.attention = Attention(width, num_heads)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
+        self.feed_forward = FeedForward(width, ffn_width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
+    ) -> Tensor:
+        """`x_ND` after attention and feed-forward, each added to what came in."""
+        attended_ND = self.attention(self.attention_norm(x_ND), layout, turn, maps)
+        x_ND = x_ND + self.dropout(attended_ND)
+        fed_ND: Tensor = self.feed_forward(self.feed_forward_norm(x_ND))
+        return x_ND + self.dropout(fed_ND)

@@ -1,0 +1,140 @@
+"""Faster forms of the bricks, put on a finished model from outside; the bricks are their twins.
+
+`accelerate` swaps modules of a model that will only run forward. Each form is used where the
+machine and the torch version are known good, and tested against the plain brick.
+"""
+
+# Letters: T tokens, H heads, d head width, P = d / 2 pairs, D width, F feed-forward width.
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lexome.layers.attention import Attention
+from lexome.layers.block import FeedForward
+from lexome.layers.layout import Layout
+from lexome.layers.rotary import Turn
+
+Activation = Literal["none", "gelu"]
+
+
+@cache
+def has_packed_linear() -> bool:
+    """Whether oneDNN's linear with reordered weights works here: private to torch, so tried out."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    try:
+        x, weight, bias = torch.eye(2), torch.ones(3, 2), torch.zeros(3)
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 2)
+        out = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "gelu", [], "none")
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return bool(torch.allclose(out, F.gelu(F.linear(x, weight, bias)), atol=1e-6))
+
+
+class PackedLinear(nn.Module):
+    """F.linear with the weight in oneDNN's own order, and GELU in the same pass if asked.
+
+    The reordered weight is the only copy kept.
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, batch_hint: int, activation: Activation = "none"
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        # Opaque tensors cannot be buffers: state_dict and .to() do not understand them.
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), batch_hint)
+        self._bias = bias.contiguous()
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x_ND, self._packed, self._bias, self.activation, [], "none"
+        )
+        return out
+
+
+class PlainLinear(nn.Module):
+    """The same answers from F.linear, where oneDNN is not at hand."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, batch_hint: int, activation: Activation = "none"
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self._weight, self._bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        out = F.linear(x_ND, self._weight, self._bias)
+        return F.gelu(out) if self.activation == "gelu" else out
+
+
+class FastFeedForward(nn.Module):
+    """Both linears reordered, GELU fused into the first."""
+
+    def __init__(self, plain: FeedForward, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.up = linear(plain.up.weight, plain.up.bias, batch_hint, "gelu")
+        self.down = linear(plain.down.weight, plain.down.bias, batch_hint)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        out: Tensor = self.down(self.up(x_ND))
+        return out
+
+
+class FastAttention(nn.Module):
+    """q, k, v in one product, and the rotation as one complex multiplication.
+
+    Rows of the q and k weights are reordered so that the two channels of a pair lie side by side
+    (a common permutation of q and k leaves q k^T as it is), and the query's scale is folded in.
+    """
+
+    def __init__(self, plain: Attention, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        width = plain.query.weight.shape[0]
+        self.num_heads, self.head_width = plain.num_heads, width // plain.num_heads
+        order = torch.arange(width).view(self.num_heads, 2, self.head_width // 2)
+        order = order.transpose(1, 2).reshape(-1).to(plain.query.weight.device)
+        scale = self.head_width**-0.5
+        weight = torch.cat(
+            [plain.query.weight[order] * scale, plain.key.weight[order], plain.value.weight]
+        )
+        bias = torch.cat([plain.query.bias[order] * scale, plain.key.bias[order], plain.value.bias])
+        self.project_all = linear(weight, bias, batch_hint)
+        self.output = linear(plain.output.weight, plain.output.bias, batch_hint)
+
+    def forward(
+        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
+    ) -> Tensor:
+        projected = self.project_all(x_ND)
+        shape = (*x_ND.shape[:-1], -1, self.head_width)
+        width = self.num_heads * self.head_width
+        both_NHd = projected[..., : 2 * width].view(shape)
+        value_NHd = projected[..., 2 * width :].view(shape)
+        pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
+        turned_NHd = torch.view_as_real(pairs_NHP * torch.complex(*turn)).flatten(-2)
+        query_NHd, key_NHd = turned_NHd.to(x_ND.dtype).split(self.num_heads, dim=-2)
+        if maps is not None:
+            maps.append(layout.attention_maps(query_NHd, key_NHd))
+        context: Tensor = self.output(layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
+        return context
+
+
+def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
+    """Swap the bricks of a model in place for their fast forms; inference only.
+
+    Weights are taken over in the dtype they have. On a GPU only the fusions are applied: there
+    F.linear already is the vendor's fastest product.
+    """
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    linear = PackedLinear if on_cpu and has_packed_linear() else PlainLinear
+    with torch.no_grad():
+        for parent in list(network.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, Attention):
+                    setattr(parent, name, FastAttention(child, linear, batch_hint))
+                elif isinstance(child, FeedForward):
+                    setattr(parent, name, FastFeedForward(child, linear, batch_hint))
+    return network.requires_grad_(False)

@@ -1,0 +1,102 @@
+"""How sequences lie in a tensor: end to end (packed) or in rows with padding (the slow twin).
+
+A model is written once, against the questions that both answer: where is each token in its
+sequence, what does a sequence attend to, what is the sum over a sequence.
+"""
+
+# Letters: S sequences, L longest sequence, T tokens over all sequences, H heads, d head width,
+#          D width, N any leading shape: (T,) packed, (S, L) padded.
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class PackedLayout:
+    """Sequences end to end without padding: tensors are (T, ...)."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+        if not lengths or min(lengths) < 1:
+            raise ValueError(f"every packed sequence needs a token; got the lengths {lengths}")
+        self.lengths = list(lengths)
+        self.lengths_S = torch.tensor(self.lengths, device=device)
+        self.bounds = [0, *self.lengths_S.cumsum(0).tolist()]
+        index_S = torch.arange(len(self.lengths), device=device)
+        self.sequence_T = torch.repeat_interleave(index_S, self.lengths_S)
+        starts_S = torch.tensor(self.bounds[:-1], device=device)
+        self.positions_N = torch.arange(self.bounds[-1], device=device) - starts_S[self.sequence_T]
+        self.real_N = torch.ones_like(self.positions_N, dtype=torch.bool)
+
+    def attend(self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor) -> Tensor:
+        """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d)."""
+        split = [x.split(self.lengths) for x in (query_THd, key_THd, value_THd)]
+        out = [
+            F.scaled_dot_product_attention(
+                q.transpose(0, 1)[None], k.transpose(0, 1)[None], v.transpose(0, 1)[None], scale=1.0
+            )[0].transpose(0, 1)
+            for q, k, v in zip(*split, strict=True)
+        ]
+        return torch.cat(out)
+
+    def attention_maps(self, query_THd: Tensor, key_THd: Tensor) -> list[Tensor]:
+        """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
+        pairs = zip(query_THd.split(self.lengths), key_THd.split(self.lengths), strict=True)
+        return [
+            torch.softmax(torch.einsum("qhd,khd->hqk", q, k).float(), dim=-1) for q, k in pairs
+        ]
+
+    def sums(self, values_TD: Tensor) -> Tensor:
+        """The sum over each sequence, (S, D)."""
+        sums_SD = values_TD.new_zeros(len(self.lengths), *values_TD.shape[1:])
+        return sums_SD.index_add(0, self.sequence_T, values_TD)
+
+    def spread(self, values_S: Tensor) -> Tensor:
+        """One value a sequence, given to each of its tokens: (S, ...) -> (T, ...)."""
+        return values_S[self.sequence_T]
+
+    def split(self, values_TD: Tensor) -> list[Tensor]:
+        """One tensor a sequence."""
+        return list(values_TD.split(self.lengths))
+
+
+class PaddedLayout:
+    """Sequences as rows, filled up to the longest: tensors are (S, L, ...). The slow twin."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+        if not lengths or min(lengths) < 1:
+            raise ValueError(f"every padded sequence needs a token; got the lengths {lengths}")
+        self.lengths = list(lengths)
+        self.lengths_S = torch.tensor(self.lengths, device=device)
+        self.positions_N = torch.arange(max(self.lengths), device=device).expand(len(lengths), -1)
+        self.real_N = self.positions_N < self.lengths_S[:, None]
+
+    def attend(self, query_SLHd: Tensor, key_SLHd: Tensor, value_SLHd: Tensor) -> Tensor:
+        """softmax(q k^T) v by the plain formula; padding gets no weight. (S, L, H, d)."""
+        weights_SHqk = self._weights(query_SLHd, key_SLHd).to(value_SLHd.dtype)
+        return torch.einsum("shqk,skhd->sqhd", weights_SHqk, value_SLHd)
+
+    def attention_maps(self, query_SLHd: Tensor, key_SLHd: Tensor) -> list[Tensor]:
+        """The attention probabilities of each sequence, (H, T, T), padding cut off."""
+        weights_SHqk = self._weights(query_SLHd, key_SLHd)
+        return [w[:, :n, :n] for w, n in zip(weights_SHqk, self.lengths, strict=True)]
+
+    def _weights(self, query_SLHd: Tensor, key_SLHd: Tensor) -> Tensor:
+        scores_SHqk = torch.einsum("sqhd,skhd->shqk", query_SLHd, key_SLHd).float()
+        return scores_SHqk.masked_fill(~self.real_N[:, None, None, :], float("-inf")).softmax(-1)
+
+    def sums(self, values_SLD: Tensor) -> Tensor:
+        """The sum over each sequence's own tokens, (S, D)."""
+        real = self.real_N.reshape(*self.real_N.shape, *[1] * (values_SLD.dim() - 2))
+        return (values_SLD * real).sum(1)
+
+    def spread(self, values_S: Tensor) -> Tensor:
+        """One value a sequence, given to each of its slots: (S, ...) -> (S, L, ...)."""
+        return values_S[:, None].expand(-1, self.real_N.shape[1], *values_S.shape[1:])
+
+    def split(self, values_SLD: Tensor) -> list[Tensor]:
+        """One tensor a sequence, padding cut off."""
+        return [v[:n] for v, n in zip(values_SLD, self.lengths, strict=True)]
+
+
+Layout = PackedLayout | PaddedLayout

@@ -1,0 +1,1 @@
+"""What comes out: named tuples, the one list of column names, and tables on disk."""

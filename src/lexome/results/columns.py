@@ -1,0 +1,132 @@
+"""Every column name that Lexome writes, with its meaning in a line."""
+
+# who: which row this is
+ID = "id"
+ROW = "row"
+NAME = "name"
+SEQUENCE = "sequence"
+LENGTH = "length"
+# what is known of it
+LABEL = "label"
+PART = "part"
+GROUP = "group"
+REASON = "reason"
+# what a model says of it
+PROBABILITY = "probability"
+PREDICTION = "prediction"
+VALUE = "value"
+VECTOR = "vector"
+LOG_LIKELIHOOD = "log_likelihood"
+PERPLEXITY = "perplexity"
+RULE = "rule"
+MODEL = "model"
+SEED = "seed"
+# places and changes in a sequence
+POSITION = "position"
+RESIDUE = "residue"
+TOKEN = "token"
+START = "start"
+END = "end"
+WINDOW = "window"
+REF = "ref"
+ALT = "alt"
+SCORE = "score"
+# pairs of rows
+ROW_A = "row_a"
+ROW_B = "row_b"
+ID_A = "id_a"
+ID_B = "id_b"
+PART_A = "part_a"
+PART_B = "part_b"
+LABEL_A = "label_a"
+LABEL_B = "label_b"
+SIMILARITY = "similarity"
+EXACT = "exact"
+NEAR = "near"
+SAME_LABEL = "same_label"
+# metrics and curves
+METRIC = "metric"
+ESTIMATE = "estimate"
+LOW = "low"
+HIGH = "high"
+COUNT = "count"
+THRESHOLD = "threshold"
+EPOCH = "epoch"
+STEP = "step"
+LOSS = "loss"
+SECONDS = "seconds"
+
+MEANINGS = {
+    ID: "first word of the record's name, or the table's id column; row_N without either",
+    ROW: "number of the row in the input, from 1",
+    NAME: "whole name of the record",
+    SEQUENCE: "residues in one-letter code, as the source wrote them",
+    LENGTH: "number of residues",
+    LABEL: "what is known of the row: a class, classes, or a number",
+    PART: "train, validation or test",
+    GROUP: "number of the similarity group of the row",
+    REASON: "why there is no result for the row; empty where there is one",
+    PROBABILITY: "predicted probability of the positive class, or of the predicted one",
+    PREDICTION: "predicted class or classes, by the saved threshold",
+    VALUE: "predicted number (regression), or the value of a metric",
+    VECTOR: "embedding of the whole sequence",
+    LOG_LIKELIHOOD: "natural logarithm of the probability of the sequence, summed over residues",
+    PERPLEXITY: "exponential of the negative mean log-likelihood of a residue",
+    RULE: "name of the rule by which the score was made",
+    MODEL: "name of the model, or baseline",
+    SEED: "seed of the run",
+    POSITION: "position in the sequence, from 1",
+    RESIDUE: "residue at the position",
+    TOKEN: "token that covers the position",
+    START: "first position of a stretch, from 1",
+    END: "last position of a stretch, counted in",
+    WINDOW: "number of the window of a long sequence, from 1",
+    REF: "residue or allele that stands there",
+    ALT: "residue or allele that is put there",
+    SCORE: "score of a change: higher is more likely or fitter",
+    ROW_A: "number of the first row of a pair, from 1",
+    ROW_B: "number of the second row of a pair, from 1",
+    ID_A: "id of the first row of a pair",
+    ID_B: "id of the second row of a pair",
+    PART_A: "part of the first row of a pair",
+    PART_B: "part of the second row of a pair",
+    LABEL_A: "label of the first row of a pair",
+    LABEL_B: "label of the second row of a pair",
+    SIMILARITY: "share of what the two sequences have in common, 0 to 1",
+    EXACT: "whether, or how many, copies are identical",
+    NEAR: "how many copies are similar but not identical",
+    SAME_LABEL: "whether both rows of a pair have the same label",
+    METRIC: "name of a figure of merit",
+    ESTIMATE: "value of the metric on all rows",
+    LOW: "lower end of the 95 % interval",
+    HIGH: "upper end of the 95 % interval",
+    COUNT: "number of rows",
+    THRESHOLD: "probability from which on a row is called positive",
+    EPOCH: "passes over the training rows so far",
+    STEP: "updates of the weights so far",
+    LOSS: "mean loss over the rows, in nats",
+    SECONDS: "time since the start of the run",
+}
+
+PREFIXES = {  # families of columns, one for each label or dimension
+    "label_": "true value of one label: label_<label>",
+    "probability_": "predicted probability of one class or label: probability_<label>",
+    "prediction_": "predicted value of one label: prediction_<label>",
+    "threshold_": "threshold of one label: threshold_<label>",
+    "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>",
+    "input_": "a column of the user's own table that is carried along: input_<column>",
+}
+
+
+def find_meaning(column: str) -> str | None:
+    """What a column that we write means, or None when there is no such column.
+
+    >>> find_meaning("probability_Mitochondrion")
+    'predicted probability of one class or label: probability_<label>'
+    """
+    if column in MEANINGS:
+        return MEANINGS[column]
+    for prefix, meaning in PREFIXES.items():
+        if column.startswith(prefix) and len(column) > len(prefix):
+            return meaning
+    return None

@@ -1,0 +1,110 @@
+"""The named tuples that functions hand over: plain values, no behaviour."""
+
+# Letters: S sequences, T tokens of one sequence (special tokens counted), L residues, V vocabulary, D width.
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class NearPair(NamedTuple):
+    """Two rows that are (nearly) the same sequence, given by their row numbers (from 0)."""
+
+    first: int
+    second: int
+    similarity: float  # 1.0: identical
+
+
+class Embeddings(NamedTuple):
+    """One vector a sequence, in input order, and the recipe that made them."""
+
+    ids: list[str]
+    vectors: FloatArray  # (S, D)
+    recipe: dict[str, object]
+
+
+class ResidueEmbeddings(NamedTuple):
+    """One matrix (L, D) a sequence, in input order."""
+
+    ids: list[str]
+    matrices: list[FloatArray]
+    recipe: dict[str, object]
+
+
+class Metrics(NamedTuple):
+    """Metric values of one part: overall, and for each label where the task has several."""
+
+    overall: dict[str, float]
+    per_label: list[dict[str, float]]  # in label order; empty for binary tasks and regression
+
+
+class Estimates(NamedTuple):
+    """The same metrics, each with its 95 % interval."""
+
+    overall: dict[str, Estimate]
+    per_label: list[dict[str, Estimate]]
+
+
+class Threshold(NamedTuple):
+    """A decision threshold and the criterion's value that it reaches (NaN: could not be chosen)."""
+
+    value: float
+    score: float
+
+
+class ReliabilityBin(NamedTuple):
+    """Rows of similar predicted probability, and how many of them are in truth positive."""
+
+    low: float
+    high: float
+    count: int
+    mean_probability: float
+    observed: float
+
+
+class LeakRow(NamedTuple):
+    """Two rows of different parts that are (nearly) the same sequence."""
+
+    part_a: str
+    id_a: str
+    part_b: str
+    id_b: str
+    similarity: float  # 1.0 and `exact`: identical letters
+    exact: bool
+    same_label: bool | None  # None where no labels were given
+
+
+class PartOverlap(NamedTuple):
+    """How many rows of `part_b` stand, exactly or nearly, in `part_a` too."""
+
+    part_a: str
+    part_b: str
+    exact: int  # rows of part_b with an exact copy in part_a
+    near: int  # rows of part_b with a near copy, but no exact one
+    conflicts: int  # rows of part_b with a copy, exact or near, that has another label
+    size_b: int
+
+
+class Audit(NamedTuple):
+    """What the parts of a split share."""
+
+    overlaps: list[PartOverlap]  # one for each pair of parts, also where it found nothing
+    pairs: list[LeakRow]
+    similarity: float
+
+
+class ColumnChoice(NamedTuple):
+    """The column that plays a part, and whether it was guessed rather than asked for."""
+
+    name: str
+    is_guessed: bool

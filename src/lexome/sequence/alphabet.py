@@ -1,0 +1,90 @@
+"""Which letters a kind of sequence may hold, and what to do with the others."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
+
+from lexome.errors import InputError
+
+UnknownPolicy = Literal["refuse", "map", "reference"]
+UNKNOWN_POLICIES: tuple[str, ...] = get_args(UnknownPolicy)
+
+
+class Alphabet(NamedTuple):
+    """The letters of one kind of sequence and the explicit replacements for others.
+
+    `replacements` is what `unknown="map"` applies, letter by letter, so that length is kept;
+    a trailing stop sign `*` is the one letter that `map` removes (it is no residue).
+    """
+
+    name: str
+    letters: str
+    replacements: Mapping[str, str]
+    wildcard: str
+
+
+def _protein_replacements() -> dict[str, str]:
+    lower = {letter.lower(): letter for letter in "ACDEFGHIKLMNPQRSTVWYXBUZO"}
+    return lower | {"J": "X", "j": "X", "*": "X"}
+
+
+ALPHABETS = {
+    "protein": Alphabet(
+        "protein", "LAGVSERTIDPKQNFYMHWCXBUZO.-", _protein_replacements(), wildcard="X"
+    ),
+}
+
+
+class Mapped(NamedTuple):
+    """A sequence in the alphabet, and how often each foreign letter was replaced."""
+
+    sequence: str
+    counts: dict[str, int]
+
+
+def foreign_letters(sequence: str, alphabet: Alphabet) -> list[tuple[int, str]]:
+    """Every letter outside the alphabet as (1-based position, letter).
+
+    >>> foreign_letters("MKJ1", ALPHABETS["protein"])
+    [(3, 'J'), (4, '1')]
+    """
+    return [(i, c) for i, c in enumerate(sequence, start=1) if c not in alphabet.letters]
+
+
+def check_letters(sequence: str, alphabet: Alphabet, where: str) -> None:
+    """Raise InputError at the first letter outside the alphabet, counting the others."""
+    foreign = foreign_letters(sequence, alphabet)
+    if not foreign:
+        return
+    position, letter = foreign[0]
+    more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    mappable = all(c in alphabet.replacements for _, c in foreign)
+    remedy = (
+        "`--unknown map` (unknown='map' in Python), which replaces and counts such letters"
+        if mappable
+        else "to remove them: they stand for no residue"
+    )
+    raise InputError(
+        where,
+        f"the letter {letter!r} at position {position}{more}",
+        f"letters of the {alphabet.name} alphabet ({alphabet.letters})",
+        remedy,
+    )
+
+
+def map_letters(sequence: str, alphabet: Alphabet, where: str) -> Mapped:
+    """Replace foreign letters by the alphabet's explicit table; what has no entry is refused.
+
+    >>> map_letters("mkJ*", ALPHABETS["protein"], "toy")
+    Mapped(sequence='MKX', counts={'m': 1, 'k': 1, 'J': 1, '*': 1})
+    """
+    foreign = foreign_letters(sequence, alphabet)
+    if not foreign:
+        return Mapped(sequence, {})
+    hopeless = [(i, c) for i, c in foreign if c not in alphabet.replacements]
+    if hopeless:
+        check_letters(sequence, alphabet, where)
+    counts = dict(Counter(c for _, c in foreign))
+    body = sequence[:-1] if sequence.endswith("*") else sequence
+    table = str.maketrans(dict(alphabet.replacements))
+    return Mapped(body.translate(table), counts)

@@ -1,0 +1,1 @@
+"""Residues to integers and back, exactly as the published models spell them."""
