@@ -1,8 +1,8 @@
 """Measures how fast sequences and tables are read, beside peers, on synthetic proteins.
 
 Run `python benchmarks/reading.py [--megabytes 120] [--runs 5]`; the last table is in reading.txt.
-Speeds are of the slower of two clocks' best run each: wall (what one waits for) and CPU (what the
-reading itself takes, also while other jobs share the cores).
+Each speed is of the best run, by two clocks: wall (what one waits for) and CPU (what the reading
+takes of a core, to go by while other jobs share the machine). Runs of the readers take turns.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LINE = 60
 
 
 def make_proteins(total: int, seed: int) -> list[tuple[str, str]]:
-    """Names and sequences of log-normal length (median 300, sigma 0.65), `total` residues in all."""
+    """Names and sequences of log-normal length (median 300, sigma 0.65), `total` in all."""
     random = np.random.default_rng(seed)
     proteins = []
     while total > 0:
@@ -59,7 +59,7 @@ def write_files(proteins: list[tuple[str, str]], folder: Path) -> None:
 
 
 def read_plainly(path: Path) -> int:
-    """Count records by splitting the whole file's bytes: no text, no joined lines, all in memory."""
+    """Count records by splitting the file's bytes: no text, no joined lines, all in memory."""
     return len(path.read_bytes()[1:].split(b"\n>"))
 
 
@@ -93,15 +93,16 @@ READERS: list[tuple[str, str, Callable[[Path], int]]] = [
 ]
 
 
-def measure(read: Callable[[Path], int], path: Path, runs: int) -> tuple[int, float, float]:
-    """Records, and the best wall and CPU seconds."""
-    walls, processors, count = [], [], 0
+def measure(folder: Path, runs: int) -> list[tuple[int, float, float]]:
+    """Records, and the best wall and CPU seconds, of each reader."""
+    best = [(0, float("inf"), float("inf"))] * len(READERS)
     for _ in range(runs):
-        wall, processor = time.perf_counter(), time.process_time()
-        count = read(path)
-        walls.append(time.perf_counter() - wall)
-        processors.append(time.process_time() - processor)
-    return count, min(walls), min(processors)
+        for index, (file, _, read) in enumerate(READERS):
+            wall, processor = time.perf_counter(), time.process_time()
+            count = read(folder / file)
+            wall, processor = time.perf_counter() - wall, time.process_time() - processor
+            best[index] = (count, min(best[index][1], wall), min(best[index][2], processor))
+    return best
 
 
 def main() -> None:
@@ -117,19 +118,16 @@ def main() -> None:
         median = np.median([len(letters) for _, letters in proteins])
         print(f"{len(proteins):,} proteins, median {median:.0f} residues, seed {options.seed}")
         print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
-        print(
-            f"{'file':<11} {'MB':>5}  {'reader':<28} {'MB/s wall':>9} {'MB/s CPU':>9} {'records/s':>11}"
-        )
-        for file, label, read in READERS:
+        print(f"{'file':<11} {'MB':>5}  {'reader':<28} MB/s wall  MB/s CPU   records/s")
+        for (file, label, _), (count, wall, processor) in zip(
+            READERS, measure(folder, options.runs), strict=True
+        ):
             # a packed file is measured by the text that comes out of it
             unpacked = folder / file.removesuffix(".gz").replace("parquet", "csv")
             size = unpacked.stat().st_size / 1e6
-            count, wall, processor = measure(read, folder / file, options.runs)
             assert count == len(proteins), (label, count)
-            print(
-                f"{file:<11} {size:>5.0f}  {label:<28} {size / wall:>9.0f} {size / processor:>9.0f}"
-                f" {count / wall:>11,.0f}"
-            )
+            speeds = f"{size / wall:>9.0f} {size / processor:>9.0f} {count / wall:>11,.0f}"
+            print(f"{file:<11} {size:>5.0f}  {label:<28} {speeds}")
 
 
 if __name__ == "__main__":

@@ -26,19 +26,19 @@ SCORES = {
 
 def test_bins_of_equal_mass_hold_equally_many_rows():
     bins = reliability_bins([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.3, 0.4, 0.5, 0.9], num_bins=3)
-    assert [(b.count, b.observed) for b in bins] == [(2, 0.0), (2, 0.5), (2, 1.0)]
+    assert [(b.num_rows, b.observed) for b in bins] == [(2, 0.0), (2, 0.5), (2, 1.0)]
     assert [b.mean_probability for b in bins] == pytest.approx([0.15, 0.35, 0.7])
     assert (bins[0].low, bins[-1].high) == (0.1, 0.9)
 
 
 def test_equal_probabilities_share_a_bin():
     bins = reliability_bins([0, 1, 0, 1], [0.3, 0.3, 0.3, 0.8], num_bins=4)
-    assert [b.count for b in bins] == [3, 1]
+    assert [b.num_rows for b in bins] == [3, 1]
 
 
 def test_bins_of_equal_width_leave_out_the_empty_ones():
     bins = reliability_bins([0, 1, 1], [0.0, 0.95, 1.0], num_bins=10, spacing="width")
-    assert [(b.low, b.high, b.count) for b in bins] == [(0.0, 0.1, 1), (0.9, 1.0, 2)]
+    assert [(b.low, b.high, b.num_rows) for b in bins] == [(0.0, 0.1, 1), (0.9, 1.0, 2)]
 
 
 def test_calibration_error_and_brier_are_those_on_paper():

@@ -42,7 +42,7 @@ def test_a_column_asked_for_in_vain_is_named_with_the_closest():
 
 def test_nothing_that_fits_is_none_or_an_error_with_the_option():
     assert guess_column(["a", "b"], "id") is None
-    with pytest.raises(InputError, match="saw the columns a, b, .* name it with --label COLUMN"):
+    with pytest.raises(InputError, match=r"saw the columns a, b, .* name it with --label COLUMN"):
         find_column(["a", "b"], "label")
 
 

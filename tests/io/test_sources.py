@@ -80,7 +80,9 @@ def test_nameless_sequences_are_numbered_from_1(source):
     assert list(read_records(source)) == [Record("sequence_1", "MKT"), Record("sequence_2", "LV")]
 
 
-@pytest.mark.parametrize("text", ["MKT", "mkt", "MK*", "A-C.G", "MK<mask>T", "A" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["MKT", "mkt", "MK*", "A-C.G", "..mk..lv", "MK.LV", "MK<mask>T", "A" * 100_000]
+)
 def test_a_text_of_letters_is_a_sequence(text):
     assert list(read_records(text)) == [Record("sequence_1", text)]
 
@@ -91,8 +93,10 @@ def test_a_text_of_letters_that_is_a_file_is_that_file(tmp_path, monkeypatch):
     assert list(read_records("GATTACA")) == TWO
 
 
-@pytest.mark.parametrize("text", ["GATTACA.fa", "GATTACA.csv.gz", "data/GATTACA", "-"])
-def test_a_known_ending_or_a_separator_makes_a_path(text):
+@pytest.mark.parametrize(
+    "text", ["GATTACA.fa", "GATTACA.csv.gz", "data/GATTACA", "GATTACA.fsta", "-"]
+)
+def test_an_ending_or_a_separator_makes_a_path(text):
     assert is_path(text)
 
 

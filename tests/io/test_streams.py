@@ -82,7 +82,7 @@ def test_a_failing_disk_is_the_environments_fault():
         def read(self, size=-1):
             raise PermissionError(13, "Permission denied")
 
-    with pytest.raises(EnvironmentProblem, match="/mnt/old/disk.fasta: saw no permission"):
+    with pytest.raises(EnvironmentProblem, match=r"/mnt/old/disk.fasta: saw no permission"):
         open_bytes(Failing())
 
 

@@ -17,7 +17,7 @@ from sklearn import metrics as oracle
 PARTS = {"train": 1500, "validation": 500, "test": 700}
 LOCATIONS = [
     "Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Mitochondrion", "Plastid",
-    "Endoplasmic reticulum", "Lysosome/Vacuole", "Golgi apparatus", "Peroxisome",
+    "Endoplasmic reticulum", "Golgi apparatus",
 ]  # fmt: skip
 SEEDS = [1, 2, 3]
 Floats = NDArray[np.float64]

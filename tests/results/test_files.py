@@ -43,9 +43,14 @@ def test_a_file_appears_whole_with_its_ending_kept_on_the_way(tmp_path):
 def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "t.txt"
     write_text(path, "older")
-    with pytest.raises(error), atomic_path(path) as temporary:
-        temporary.write_text("half of the new")
-        raise error
+
+    def fail() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half of the new")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert path.read_text() == "older"
     assert names(tmp_path) == ["t.txt"]
 

@@ -19,10 +19,14 @@ class Padded(NamedTuple):
     layout: PaddedLayout
 
 
-def pad(sequences: Sequence[Sequence[int] | NDArray[np.uint8]], pad_id: int) -> Padded:
+def pad(
+    sequences: Sequence[Sequence[int] | NDArray[np.uint8]],
+    pad_id: int,
+    device: torch.device | str = "cpu",
+) -> Padded:
     """Rows of token ids, `pad_id` behind the end of each."""
-    layout = PaddedLayout([len(ids) for ids in sequences])
-    tokens_SL = torch.full(layout.real_N.shape, pad_id)
+    layout = PaddedLayout([len(ids) for ids in sequences], device)
+    tokens_SL = torch.full(tuple(layout.real_N.shape), pad_id)
     for row, ids in zip(tokens_SL, sequences, strict=True):
         row[: len(ids)] = torch.from_numpy(np.asarray(ids, dtype=np.int64))
-    return Padded(tokens_SL, layout)
+    return Padded(tokens_SL.to(device), layout)

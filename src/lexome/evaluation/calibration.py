@@ -38,8 +38,8 @@ def expected_calibration_error(
     0.25
     """
     bins = reliability_bins(truth, probability, num_bins, spacing)
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.mean_probability - b.observed) for b in bins) / total
+    total = sum(b.num_rows for b in bins)
+    return sum(b.num_rows * abs(b.mean_probability - b.observed) for b in bins) / total
 
 
 def reliability_bins(

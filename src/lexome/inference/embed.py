@@ -119,7 +119,7 @@ def embed_records(
     max_tokens: int | None = None,
 ) -> Iterator[EmbeddedRow]:
     """Stream `EmbeddedRow`s in input order; memory is bounded by the batch and the longest record."""
-    layer = _check_layer(model, recipe.layer)
+    layer = check_layer(model, recipe.layer)
     policy = parse_long(recipe.long)
     waiting: list[tuple[str, int, list[Window]]] = []  # in order, yet to be answered
 
@@ -184,7 +184,8 @@ def _recipe(pooling: EmbedPooling, layer: int | None, unknown: UnknownPolicy, lo
     return Recipe(pooling=pooling, layer=-1 if layer is None else layer, unknown=unknown, long=long)
 
 
-def _check_layer(model: Model, layer: int) -> int:
+def check_layer(model: Model, layer: int) -> int:
+    """The layer as a number from 0 to the number of blocks; refuses others."""
     last = model.network.config.num_layers
     if not -last - 1 <= layer <= last:
         raise InputError("layer", str(layer), f"0 to {last}, or -{last + 1} to -1", "`--layer -1`")

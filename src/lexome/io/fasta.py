@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from lexome.errors import InputError
 from lexome.io.streams import (
+    NEWLINE,
     ByteStream,
     Source,
     count_lines,
@@ -14,6 +17,7 @@ from lexome.io.streams import (
 )
 from lexome.sequence.records import Record
 
+GREATER = ord(">")
 NO_LAYOUT = str.maketrans("", "", " \t")
 
 
@@ -24,7 +28,7 @@ def read_fasta(source: Source) -> Iterator[Record]:
     Spaces, tabs and line ends within a sequence are layout and are left out; every letter is kept
     as written (lower case too), for the alphabet of a model to judge, and so is `;`, which starts
     no comment here. A header without residues gives a record with an empty sequence. Memory is
-    bounded by a block of 256 kB, or by the largest record where that is larger.
+    bounded by a block of 128 kB, or by the largest record where that is larger.
 
     Raises InputError, with the line, for an empty file, residues before the first header and text
     that is not UTF-8.
@@ -37,8 +41,8 @@ def read_fasta(source: Source) -> Iterator[Record]:
     new = tuple.__new__  # builds the same Record in half the time
     stream = open_bytes(source)
     with stream:
-        for text in _whole_records(stream):
-            for piece in text.split("\n>"):
+        for block, line in _whole_records(stream):
+            for piece in _split_records(block, decode_text(block, stream.where, line)):
                 header, _, lines = piece.partition("\n")
                 sequence = lines.replace("\n", "")
                 if " " in sequence or "\t" in sequence:
@@ -64,8 +68,21 @@ def read_fasta_plain(lines: Iterable[str], where: str = "text") -> Iterator[Reco
     yield Record(name, "".join(chunks))
 
 
-def _whole_records(stream: ByteStream) -> Iterator[str]:
-    """Stretches of text that hold whole records, without the `>` and the newline around them."""
+def _split_records(block: bytes, text: str) -> list[str]:
+    """The records of a stretch of text, each without its `>`.
+
+    Splitting at one letter is three times as fast as splitting at two, and right where every `>`
+    of the stretch begins a line.
+    """
+    places = np.flatnonzero(np.frombuffer(block, np.uint8) == GREATER)
+    before = np.frombuffer(b"\n" + block, np.uint8)[places]
+    if (before == NEWLINE).all():
+        return text.split(">")[1:]
+    return text[1:].split("\n>")
+
+
+def _whole_records(stream: ByteStream) -> Iterator[tuple[bytes, int]]:
+    """Stretches of whole records, each from a `>` on, with the number of its first line."""
     waiting: list[bytes] = []  # blocks of a record that has not ended; joined once, when it has
     line = 1  # number of the line at which `waiting` begins
     at_line_start = True
@@ -87,11 +104,11 @@ def _whole_records(stream: ByteStream) -> Iterator[str]:
         records = b"".join([*waiting, block[:cut]])
         waiting = [block[cut:]]
         if records:
-            yield decode_text(records, stream.where, line)[1:].removesuffix("\n")
+            yield records, line
             line += count_lines(records)
     if not waiting:
         raise empty_file(stream.where, "FASTA")
-    yield decode_text(b"".join(waiting), stream.where, line)[1:]
+    yield b"".join(waiting), line
 
 
 def _no_header(where: str, line: int, text: str) -> InputError:

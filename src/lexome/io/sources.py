@@ -10,11 +10,13 @@ import polars as pl
 
 from lexome.errors import InputError
 from lexome.io.formats import FORMATS, ending_of, find_format, load_reader
-from lexome.io.streams import missing_file, open_bytes
+from lexome.io.streams import open_bytes
 from lexome.io.tables import is_frame, read_table_records
 from lexome.sequence.records import Record
 
 ONE_SEQUENCE = re.compile(r"(?:[A-Za-z*.-]|<mask>)+")
+# "protein.fsta" is a typing error rather than a sequence with a gap: single dots, small letters
+FILE_NAME = re.compile(r"[^.]+(\.[a-z][a-z0-9]{0,7})+")
 
 __all__ = ["is_path", "open_bytes", "read_records"]
 
@@ -27,8 +29,8 @@ def read_records(
     A source is
     - a path, or "-" for stdin: FASTA, FASTQ, GenBank, CSV, TSV or Parquet, told by the ending, else
       by the first bytes; all text may be gzipped;
-    - a sequence in a `str`: what is no file, has no known ending and no path separator, and
-      consists of letters, `*`, `-`, `.` and `<mask>`; it is called sequence_1;
+    - a sequence in a `str`: what is no file, does not look like the name of one, and consists of
+      letters, `*`, `-`, `.` and `<mask>`; it is called sequence_1;
     - an iterable of sequences (sequence_1, sequence_2, ...), of (name, sequence) or of records; a
       dictionary from name to sequence; a polars or pandas series;
     - a polars or pandas frame, or an open binary stream.
@@ -65,17 +67,21 @@ def is_path(text: str) -> bool:
     >>> is_path("proteins.fasta"), is_path("MKTAYIAKQR")
     (True, False)
     """
-    if text == "-" or os.sep in text or "/" in text or ending_of(text) in FORMATS:
+    if text == "-" or _looks_like_file(text):
         return True
     return os.path.exists(text)  # noqa: PTH110 - Path.exists raises on a text of 100,000 letters
+
+
+def _looks_like_file(text: str) -> bool:
+    if os.sep in text or "/" in text or ending_of(text) in FORMATS:
+        return True
+    return FILE_NAME.fullmatch(text) is not None
 
 
 def _check_sequence(text: str) -> str:
     if ONE_SEQUENCE.fullmatch(text) is None:
         if not text.strip():
             raise InputError("source", "an empty text", "a path or a sequence", "one of these")
-        if Path(text[:200]).suffix and " " not in text:
-            raise missing_file(Path(text))
         raise InputError(
             f"source {text[:40]!r}",
             "neither a file nor a sequence of letters only",
@@ -99,7 +105,7 @@ def _read_items(items: Iterable[Any]) -> Iterator[Record]:
     for number, item in enumerate(items, start=1):
         where = f"item {number} of the source"
         if isinstance(item, str):
-            if ending_of(item) in FORMATS or "/" in item:
+            if _looks_like_file(item):
                 raise InputError(
                     where,
                     f"{item[:80]!r}, which looks like a file",

@@ -1,18 +1,12 @@
-"""What stands on top of a model: token probabilities, contacts, an answer a sequence."""
+"""What stands on top of a language model: token probabilities and contacts."""
 
-# Letters: N leading shape, S sequences, D width, V vocabulary, C outputs, M = layers x heads maps,
+# Letters: N leading shape, D width, V vocabulary, M = layers x heads maps,
 #          T tokens of one sequence, L residues of one sequence.
 from collections.abc import Sequence
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexome.layers.layout import Layout
-
-Pooling = Literal["mean", "mean_max", "attention"]
-POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
 class LanguageModelHead(nn.Module):
@@ -57,46 +51,6 @@ def remove_average_product(maps_MLL: Tensor) -> Tensor:
     columns_M1L = maps_MLL.sum(-2, keepdim=True)
     totals_M11 = maps_MLL.sum((-1, -2), keepdim=True)
     return maps_MLL - rows_ML1 * columns_M1L / totals_M11
-
-
-class SequencePool(nn.Module):
-    """One vector a sequence from one vector a token. Special tokens count as tokens."""
-
-    def __init__(self, pooling: Pooling, width: int) -> None:
-        super().__init__()
-        if pooling not in POOLINGS:
-            raise ValueError(f"no pooling is called {pooling!r}; there are {POOLINGS}")
-        self.pooling = pooling
-        self.width = width * (2 if pooling == "mean_max" else 1)
-        self.score = nn.Linear(width, 1) if pooling == "attention" else None
-
-    def forward(self, x_ND: Tensor, layout: Layout) -> Tensor:
-        """(N, D) -> (S, D) or, for mean_max, (S, 2 D)."""
-        if self.score is not None:
-            parts = zip(layout.split(x_ND), layout.split(self.score(x_ND)), strict=True)
-            return torch.stack([(x * s.softmax(0)).sum(0) for x, s in parts])
-        mean_SD = layout.sums(x_ND) / layout.lengths_S[:, None].to(x_ND.dtype)
-        if self.pooling == "mean":
-            return mean_SD
-        max_SD = torch.stack([x.amax(0) for x in layout.split(x_ND)])
-        return torch.cat([mean_SD, max_SD], dim=-1)
-
-
-class AnswerHead(nn.Module):
-    """Outputs of a sequence from its pooled vector: dropout, hidden layer, linear."""
-
-    def __init__(self, width: int, num_outputs: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.LayerNorm(width), nn.Dropout(dropout)]
-        if hidden:
-            layers += [nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout)]
-        layers.append(nn.Linear(hidden or width, num_outputs))
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, pooled_SD: Tensor) -> Tensor:
-        """(S, D) -> (S, C) logits or values."""
-        out: Tensor = self.layers(pooled_SD)
-        return out
 
 
 def stack_maps(layers: Sequence[Tensor]) -> Tensor:

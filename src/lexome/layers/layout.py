@@ -59,6 +59,16 @@ class PackedLayout:
         """One tensor a sequence."""
         return list(values_TD.split(self.lengths))
 
+    def to_rows(self, values_TD: Tensor) -> tuple[Tensor, "PaddedLayout"]:
+        """The same as rows with zeros behind the end, for bricks that need neighbours side by side."""
+        rows = PaddedLayout(self.lengths, values_TD.device)
+        values_SLD = values_TD.new_zeros(*rows.real_N.shape, *values_TD.shape[1:])
+        return values_SLD.index_put((self.sequence_T, self.positions_N), values_TD), rows
+
+    def from_rows(self, values_SLD: Tensor) -> Tensor:
+        """The way back from `to_rows`."""
+        return values_SLD[self.sequence_T, self.positions_N]
+
 
 class PaddedLayout:
     """Sequences as rows, filled up to the longest: tensors are (S, L, ...). The slow twin."""
@@ -97,6 +107,14 @@ class PaddedLayout:
     def split(self, values_SLD: Tensor) -> list[Tensor]:
         """One tensor a sequence, padding cut off."""
         return [v[:n] for v, n in zip(values_SLD, self.lengths, strict=True)]
+
+    def to_rows(self, values_SLD: Tensor) -> tuple[Tensor, "PaddedLayout"]:
+        """Already rows."""
+        return values_SLD, self
+
+    def from_rows(self, values_SLD: Tensor) -> Tensor:
+        """Still rows."""
+        return values_SLD
 
 
 Layout = PackedLayout | PaddedLayout

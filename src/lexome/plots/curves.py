@@ -156,7 +156,7 @@ def _draw_many(left: Axes, right: Axes, scored: Sequence[Scored]) -> None:
         for entry in scored:
             curve = curve_of(entry.truth, entry.score)
             kept = _thin(curve, 250)
-            thin = axes.plot(curve.x[kept], curve.y[kept], color=style.BLUE, alpha=0.32, lw=1)
+            thin = axes.plot(curve.x[kept], curve.y[kept], color=style.BLUE, alpha=0.45, lw=1)
             thin[0].set_label("one label")
             heights.append(np.interp(at, curve.x, curve.y))
         mean = np.mean(heights, axis=0)

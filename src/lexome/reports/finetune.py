@@ -50,6 +50,8 @@ def _sample_section(run: Run) -> Section:
     said = f"Drawn at random from the {run.part} part, not picked"
     if run.task == "binary":
         said += ", half from each class; the tick on the bar is the threshold"
+    if run.task == "multilabel":
+        said += "; right means every label, ~ some of them"
     if run.task != "regression":
         said += f". {tables.share_right(run)}"
     return section(

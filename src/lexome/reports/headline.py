@@ -165,7 +165,7 @@ def _card(words: Metric, model: Estimate, beside: Estimate | None, verdict: str)
             "below": "✗ worse than composition",
             "overlap": "intervals overlap: no winner",
         }.get(verdict, "composition baseline")
-        kind = {"above": "right", "below": "wrong"}.get(verdict, "nothing")
+        kind = {"above": "right", "below": "wrong"}.get(verdict, "neither")
         against = (
             f'<p class="beside">baseline <b>{exact(beside.value, unit)}</b> '
             f'<span class="near">{text(interval(beside, unit))}</span><br>'

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from lexome.errors import InputError
+from lexome.results.columns import ID, LABEL, LENGTH, MODEL, PART, PREDICTION, ROW
 from lexome.results.types import Estimate
 
 TASKS = ("binary", "multiclass", "multilabel", "regression")
-PREDICTION_COLUMNS = ("model", "row", "id", "part", "length", "label", "prediction")
+PREDICTION_COLUMNS = (MODEL, ROW, ID, PART, LENGTH, LABEL, PREDICTION)
 PART_ORDER = ("train", "validation", "test")
 PLAIN_POSITIVES = {"1", "1.0", "true", "yes", "y", "positive", "pos", "+"}
 

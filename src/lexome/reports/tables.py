@@ -14,6 +14,7 @@ from lexome.reports.page import Html, facts, folded, join, paragraph, table, tex
 from lexome.reports.run_files import Run, estimate
 
 SAMPLE = 12
+MOST_COLUMNS = 6  # models side by side, so that the table fits the page and the paper
 MOST_LABELS = 200  # rows of the table by label; the file has them all
 
 
@@ -44,8 +45,18 @@ def metrics_tables(run: Run) -> Html:
 
 
 def _metrics_table(run: Run, part: str) -> Html:
-    """Rows are metrics, columns models; a range below a figure is its 95 % interval."""
+    """The figures of all models on one part; many seeds stand in tables of their own, folded."""
     models = [name for name in run.models if part in run.models[name].get("parts", {})]
+    if len(models) <= MOST_COLUMNS:
+        return _columns(run, part, models)
+    seeds = [name for name in models if run.models[name].get("kind") == "seed"]
+    chunks = [seeds[at : at + MOST_COLUMNS] for at in range(0, len(seeds), MOST_COLUMNS)]
+    main = _columns(run, part, [name for name in models if name not in seeds or name == run.chosen])
+    return join([main, folded("Every seed", *(_columns(run, part, chunk) for chunk in chunks))])
+
+
+def _columns(run: Run, part: str, models: list[str]) -> Html:
+    """Rows are metrics, columns models; a range below a figure is its 95 % interval."""
     keys = list(dict.fromkeys(key for name in models for key in run.models[name]["parts"][part]))
     rows = []
     for key in keys:
@@ -122,11 +133,15 @@ def sample_table(run: Run) -> Html:
         head, numbers = [*head, "truth", "prediction", "error", ""], [1, 2, 3, 4]
         lines = _value_rows(run, rows)
     elif run.task == "binary":
-        head += ["truth", f"probability of {style.short(run_files.positive_name(run), 24)}", ""]
+        head += [
+            "truth",
+            f"probability of {style.short(run_files.positive_name(run), 24)}",
+            "right?",
+        ]
         lines = [_binary_row(run, row) for row in rows.iter_rows(named=True)]
     else:
         probability = ["its probability"] if run.task == "multiclass" else []
-        head += ["truth", "prediction", *probability, ""]
+        head += ["truth", "prediction", *probability, "right?"]
         lines = [_label_row(run, row) for row in rows.iter_rows(named=True)]
     return table([text(name) for name in head], lines, "samples", numbers)
 
@@ -153,9 +168,9 @@ def draw_rows(run: Run) -> pl.DataFrame:
 
 def _mark(is_right: bool, partly: bool = False) -> Html:
     if partly and not is_right:
-        return Html('<span class="partly">~&nbsp;partly</span>')
+        return Html('<span class="partly" role="img" aria-label="partly right">~</span>')
     kind, sign = ("right", "✓") if is_right else ("wrong", "✗")
-    return Html(f'<span class="{kind}">{sign}&nbsp;{kind}</span>')
+    return Html(f'<span class="{kind}" role="img" aria-label="{kind}">{sign}</span>')
 
 
 def _bar(share: float, tick: float | None = None) -> Html:
@@ -173,7 +188,7 @@ def _bar(share: float, tick: float | None = None) -> Html:
 
 
 def _start(row: dict[str, object]) -> list[Html]:
-    return [text(style.short(row["id"], 40)), text(whole(float(str(row["length"]))))]
+    return [text(style.short(row["id"], 30)), text(whole(float(str(row["length"]))))]
 
 
 def _binary_row(run: Run, row: dict[str, object]) -> list[Html]:

@@ -67,7 +67,7 @@ class ReliabilityBin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    num_rows: int
     mean_probability: float
     observed: float
 

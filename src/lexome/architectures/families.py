@@ -1,0 +1,82 @@
+"""The table of architectures, and of the models that can be trained from nothing."""
+
+from dataclasses import asdict
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from lexome.errors import InputError
+
+
+class Family(NamedTuple):
+    """Where an architecture lives; nothing is imported until it is asked for."""
+
+    model: str
+    config: str
+    rows: bool  # whether it computes on rows (convolutions) rather than on packed tokens
+
+
+FAMILIES = {
+    "encoder": Family(
+        "lexome.architectures.encoder:Encoder", "lexome.architectures.encoder:EncoderConfig", False
+    ),
+    "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
+}
+
+_UNTRAINED = {"language_model_head": False, "contact_head": False, "token_dropout": False}
+NEW_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # spelling -> family, config
+    "new:cnn": ("cnn", {}),
+    "new:encoder-small": (
+        "encoder",
+        {"num_layers": 4, "width": 128, "num_heads": 4, "ffn_width": 512, "dropout": 0.1}
+        | _UNTRAINED,
+    ),
+    "new:encoder-medium": (
+        "encoder",
+        {"num_layers": 6, "width": 256, "num_heads": 8, "ffn_width": 1024, "dropout": 0.1}
+        | _UNTRAINED,
+    ),
+}
+
+
+def find_family(name: str) -> Family:
+    """The table's entry for a family name."""
+    if name not in FAMILIES:
+        near = get_close_matches(name, FAMILIES, n=1) or sorted(FAMILIES)
+        raise InputError(f"architecture {name!r}", "no such family", near[0], "that name")
+    return FAMILIES[name]
+
+
+def new_model(spelling: str) -> tuple[str, nn.Module]:
+    """The family and an untrained network for `new:...`; draws from torch's generator."""
+    if spelling not in NEW_MODELS:
+        near = get_close_matches(spelling, NEW_MODELS, n=1) or ["new:cnn"]
+        raise InputError(
+            f"model {spelling!r}", "no such new model", ", ".join(NEW_MODELS), f"`{near[0]}`"
+        )
+    family, settings = NEW_MODELS[spelling]
+    network = build(family, settings)
+    if hasattr(network, "initialize"):
+        network.initialize()
+    return family, network
+
+
+def build(family: str, settings: dict[str, Any]) -> nn.Module:
+    """A network from its family's name and the settings that `settings_of` wrote down."""
+    entry = find_family(family)
+    config_class, model_class = _load(entry.config), _load(entry.model)
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    network: nn.Module = model_class(config_class(**tuples))
+    return network
+
+
+def settings_of(network: nn.Module) -> dict[str, Any]:
+    """The settings to build the same network again."""
+    return asdict(network.config)  # type: ignore[call-overload,no-any-return]
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,110 @@
+"""A long table made in parts that survive a kill: the same command resumes.
+
+Each part answers a fixed run of consecutive records and is written under a temporary name, then
+renamed; a part is done when it is there. The folder of parts carries a fingerprint of what makes
+the answers (model, recipe) in its name, and each part the hash of the records that it answers, so
+that parts are never mixed up with another model's or another input's.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from lexome.progress import Progress
+from lexome.results.tables import read_provenance, write_table
+from lexome.sequence.records import Record
+
+# A part is some seconds of work for a small model, so a kill costs little.
+PART_RESIDUES, PART_RECORDS = 250_000, 2_000
+
+
+class Part(NamedTuple):
+    """A run of consecutive records and the hash of what they hold."""
+
+    records: list[Record]
+    digest: str
+
+
+class Answer(NamedTuple):
+    """The rows for one part, and counts (such as letters replaced) that add up over parts."""
+
+    table: pl.DataFrame
+    counts: dict[str, int]
+
+
+class Tally(NamedTuple):
+    """What a run in parts did."""
+
+    rows: int
+    resumed_rows: int
+    counts: dict[str, int]
+
+
+def run_in_parts(
+    records: Iterable[Record],
+    compute: Callable[[list[Record]], Answer],
+    output: Path,
+    fingerprint: list[object],
+    provenance: Callable[[Tally], dict[str, object]],
+    progress: Progress,
+) -> Tally:
+    """Answer all records, part by part, and join the parts to `output`.
+
+    Args:
+        records: in input order; read once, held one part at a time.
+        compute: the answer to some records; must give the same rows on every call.
+        output: a table by its ending (see `write_table`).
+        fingerprint: everything besides the records that the answers depend on.
+        provenance: what goes into the output's metadata, from the tally.
+        progress: counts residues of input.
+    """
+    folder = parts_folder(output, fingerprint)
+    paths: list[Path] = []
+    rows, resumed, counts = 0, 0, {}  # type: int, int, dict[str, int]
+    for number, part in enumerate(cut_parts(records)):
+        path = folder / f"part-{number:06d}.parquet"
+        paths.append(path)
+        residues = sum(len(record.sequence) for record in part.records)
+        notes = read_provenance(path) if path.exists() else {}
+        if notes.get("records") == part.digest:
+            resumed += len(part.records)
+            progress.advance(residues)
+            progress.restart_clock()
+        else:
+            answer = compute(part.records)
+            notes = {"records": part.digest, "counts": answer.counts}
+            write_table(answer.table, path, notes)
+            progress.advance(residues)
+        rows += len(part.records)
+        for name, count in notes["counts"].items():
+            counts[name] = counts.get(name, 0) + count
+    tally = Tally(rows, resumed, counts)
+    write_table((pl.read_parquet(path) for path in paths), output, provenance(tally))
+    shutil.rmtree(folder)
+    return tally
+
+
+def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
+    """Runs of consecutive records, bounded in residues and in number; the same on every reading."""
+    batch: list[Record] = []
+    residues, digest = 0, hashlib.blake2b(digest_size=16)
+    for record in records:
+        batch.append(record)
+        residues += len(record.sequence)
+        digest.update(f"{record.id}\0{record.sequence}\0".encode())
+        if residues >= PART_RESIDUES or len(batch) >= PART_RECORDS:
+            yield Part(batch, digest.hexdigest())
+            batch, residues, digest = [], 0, hashlib.blake2b(digest_size=16)
+    if batch:
+        yield Part(batch, digest.hexdigest())
+
+
+def parts_folder(output: Path, fingerprint: list[object]) -> Path:
+    """The hidden folder beside `output` that holds its parts while they are made."""
+    digest = hashlib.blake2b(json.dumps(fingerprint, default=str).encode(), digest_size=6)
+    return output.parent / f".{output.name}.{digest.hexdigest()}.parts"

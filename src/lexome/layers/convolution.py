@@ -1,0 +1,58 @@
+"""Convolutions along a sequence, and the residual block that stacks them."""
+
+# Letters: S sequences, L longest, D width.
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Convolution(nn.Module):
+    """Same-length convolution over (S, L, D).
+
+    Runs as a height-1 conv2d whose weight is stored channels-last: on a CPU in bf16 about twice as
+    fast as nn.Conv1d or as a sum of shifted linears.
+    """
+
+    def __init__(self, width_in: int, width_out: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.dilation, self.padding = dilation, dilation * (kernel // 2)
+        weight = torch.empty(width_out, width_in, 1, kernel)
+        nn.init.kaiming_normal_(weight, nonlinearity="linear")
+        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
+        self.bias = nn.Parameter(torch.zeros(width_out))
+
+    def forward(self, x_SLD: Tensor) -> Tensor:
+        x_SD1L = x_SLD.transpose(1, 2).unsqueeze(2)
+        out_SD1L = F.conv2d(
+            x_SD1L,
+            self.weight,
+            self.bias,
+            padding=(0, self.padding),
+            dilation=(1, self.dilation),
+        )
+        return out_SD1L.squeeze(2).transpose(1, 2)
+
+
+class ConvolutionBlock(nn.Module):
+    """x + dropout(linear(SiLU(dilated convolution(norm x)))), zero at padding."""
+
+    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.convolution = Convolution(width, width, kernel, dilation)
+        self.output = nn.Linear(width, width)
+        self.dropout = dropout
+        nn.init.normal_(self.output.weight, std=0.5 / math.sqrt(width))
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x_SLD: Tensor, real_SL1: Tensor) -> Tensor:
+        """`real_SL1` is 1 at tokens and 0 at padding, so that padding never reaches a token."""
+        change_SLD = self.output(F.silu(self.convolution(self.norm(x_SLD) * real_SL1)))
+        if self.training and self.dropout:
+            # Whole channels of one sequence: strong, and nearly free to draw.
+            shape = (len(x_SLD), 1, x_SLD.shape[-1])
+            kept_S1D = torch.rand(shape, device=x_SLD.device) >= self.dropout
+            change_SLD = change_SLD * (kept_S1D.to(change_SLD.dtype) / (1 - self.dropout))
+        return x_SLD + change_SLD * real_SL1

@@ -1,0 +1,157 @@
+"""A fine-tuned model on disk: one directory that predicts the same after it is loaded again."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from lexome.architectures.families import build, settings_of
+from lexome.architectures.predictor import HeadConfig, Predictor
+from lexome.checkpoints.load import Checkpoint, ModelCard
+from lexome.checkpoints.weight_files import read_json
+from lexome.devices import Reasoned, choose_device
+from lexome.errors import CheckpointError
+from lexome.results.files import atomic_path, write_json
+from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.fitted import Fitted
+from lexome.training.objectives import Objective
+from lexome.training.settings import FinetuneSettings, TrainRecipe
+from lexome.training.setup import Setup
+
+CONFIG, BASE = "config.json", "base.safetensors"
+FORMAT = "lexome-run 1"
+
+
+def save_artefact(fitted: Fitted, directory: Path) -> None:
+    """Write config.json, the weights of every seed and, under a frozen method, of the base."""
+    for i, network in enumerate(fitted.networks):
+        _save_weights(network, directory / weights_name(i))
+    if fitted.setup.backbone is not None and fitted.setup.family == "features":
+        _save_weights(fitted.setup.backbone.network, directory / BASE)
+    write_json(directory / CONFIG, _config(fitted))
+
+
+def weights_name(index: int) -> str:
+    """The file of the network at `index`."""
+    return f"weights-{index + 1}.safetensors"
+
+
+def load_artefact(directory: Path, device: str = "auto") -> Fitted:
+    """The model that `save_artefact` wrote.
+
+    Raises:
+        CheckpointError: not a run of Lexome, an unfinished one, or weights that do not fit.
+    """
+    if not directory.is_dir() or not (directory / CONFIG).exists():
+        there = "an unfinished run" if (directory / ".unfinished").exists() else "no config.json"
+        raise CheckpointError(
+            str(directory),
+            there if directory.exists() else "no such directory",
+            "a finished run of `lexome finetune`",
+            "the same `lexome finetune` command again, which resumes",
+        )
+    config = read_json(directory / CONFIG)
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            str(directory / CONFIG),
+            f"format {config.get('format')!r}",
+            repr(FORMAT),
+            "a directory that `lexome finetune` made",
+        )
+    chosen = choose_device(device)
+    settings = _settings(config["settings"])
+    setup = _setup(config, settings, chosen, directory)
+    networks = []
+    for i in range(int(str(config["num_networks"]))):
+        backbone = None
+        if setup.family != "features":
+            backbone = build(setup.family, _dict(config["backbone"]))
+        network = Predictor(backbone, HeadConfig(**_dict(config["head"])))
+        _load_weights(network, directory / weights_name(i))
+        networks.append(network.to(chosen.choice).eval())
+    return Fitted(
+        settings,
+        setup,
+        Objective(**(_dict(config["objective"]) | {"class_weights": None})),
+        tuple(_list(config["labels"])),
+        networks,
+        config["threshold"],  # type: ignore[arg-type]
+    )
+
+
+def _config(fitted: Fitted) -> dict[str, Any]:
+    network, setup = fitted.networks[0], fitted.setup
+    backbone = network.backbone if network.backbone is not None else None
+    base = setup.backbone.network if setup.backbone is not None else None
+    return {
+        "format": FORMAT,
+        "family": setup.family,
+        "backbone": settings_of(backbone) if backbone is not None else None,
+        "base": settings_of(base) if setup.family == "features" and base is not None else None,
+        "card": setup.card._asdict() if setup.card is not None else None,
+        "context": setup.context,
+        "vocabulary": list(setup.tokenizer.vocabulary),
+        "head": asdict(network.config),
+        "objective": fitted.objective._replace(class_weights=None)._asdict(),
+        "labels": list(fitted.labels),
+        "threshold": fitted.threshold,
+        "num_networks": len(fitted.networks),
+        "settings": asdict(fitted.settings),
+    }
+
+
+def _setup(
+    config: dict[str, Any], settings: FinetuneSettings, device: Reasoned, directory: Path
+) -> Setup:
+    tokenizer = CharacterTokenizer(_list(config["vocabulary"]))
+    card = ModelCard(**_dict(config["card"])) if config["card"] else None
+    checkpoint = None
+    if config["base"] is not None and card is not None:
+        base = build("encoder", _dict(config["base"]))
+        _load_weights(base, directory / BASE)
+        checkpoint = Checkpoint(base.eval(), tokenizer, card)  # type: ignore[arg-type]
+    dtype = Reasoned("fp32", "predictions are made in fp32")
+    context = config["context"]
+    return Setup(str(config["family"]), card, tokenizer, device, dtype, context, checkpoint)
+
+
+def _settings(saved: Any) -> FinetuneSettings:
+    plain = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in _dict(saved).items() if k != "recipe"
+    }
+    known = {f.name for f in fields(TrainRecipe)}
+    recipe = TrainRecipe(**{k: v for k, v in _dict(saved)["recipe"].items() if k in known})
+    return FinetuneSettings(**plain, recipe=recipe)
+
+
+def _save_weights(network: torch.nn.Module, path: Path) -> None:
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def _load_weights(network: torch.nn.Module, path: Path) -> None:
+    if not path.exists():
+        raise CheckpointError(
+            str(path.parent), f"no {path.name}", "the whole run", "copying the whole directory"
+        )
+    tensors = load_file(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as problem:
+        first = str(problem).splitlines()[1].strip() if "\n" in str(problem) else str(problem)
+        raise CheckpointError(
+            str(path), first, "the tensors of config.json", "an unchanged copy of the run"
+        ) from problem
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _list(value: Any) -> list[str]:
+    assert isinstance(value, list)
+    return value

@@ -1,0 +1,154 @@
+"""Rows of a table as a network sees them: tokens, features, targets, and their batches."""
+
+# Letters: N rows, S sequences of a batch, T tokens of a batch, G features, C outputs.
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lexome.batches.packing import in_batches, pack
+from lexome.batches.padding import pad
+from lexome.layers.layout import Layout
+from lexome.seeds import numpy_generator
+from lexome.tokenizers.character import CharacterTokenizer
+
+Rows = NDArray[np.int64]
+# Batches are cut from runs of this many batches sorted by length, so that rows pad little.
+SORTED_BATCHES = 8
+# Residues that replace one another most often in evolution.
+SIMILAR = ("LIVM", "AGST", "DENQ", "KRH", "FYW")
+
+
+class Examples(NamedTuple):
+    """All rows of a table, ready to train on. Either tokens, or features, or both."""
+
+    tokens: list[NDArray[np.uint8]] | None
+    features_NG: Tensor | None
+    targets: NDArray[Any]  # (N,) or (N, K), as in Target.values
+    as_rows: bool  # whether the network computes on rows rather than on packed tokens
+    pad_id: int
+    device: str
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row; 1 where only features count."""
+        if self.tokens is None:
+            return np.ones(len(self.targets), np.int64)
+        return np.fromiter(map(len, self.tokens), np.int64, len(self.tokens))
+
+
+class Batch(NamedTuple):
+    """What a network takes."""
+
+    tokens_N: Tensor | None
+    layout: Layout | None
+    features_SG: Tensor | None
+
+
+class Noise(NamedTuple):
+    """Changes made to the tokens of training rows, drawn anew each time."""
+
+    mask: float
+    substitute: float
+
+
+def encode_examples(
+    sequences: Sequence[str], tokenizer: CharacterTokenizer
+) -> list[NDArray[np.uint8]]:
+    """Token ids of clean sequences."""
+    batch = tokenizer.encode_many(sequences)
+    return [batch.one(i) for i in range(len(sequences))]
+
+
+def make_batch(examples: Examples, rows: Rows, tokens: list[NDArray[np.uint8]] | None) -> Batch:
+    """The tensors of some rows; `tokens` are theirs, with or without noise."""
+    features_SG = None
+    if examples.features_NG is not None:
+        features_SG = examples.features_NG[torch.from_numpy(rows)].to(examples.device)
+    if tokens is None:
+        return Batch(None, None, features_SG)
+    if examples.as_rows:
+        padded = pad(tokens, examples.pad_id, examples.device)
+        return Batch(padded.tokens_SL, padded.layout, features_SG)
+    packed = pack(tokens, examples.device)
+    return Batch(packed.tokens_T, packed.layout, features_SG)
+
+
+def micro_batches(lengths: NDArray[np.int64], rows: Rows, max_tokens: int) -> Iterator[Rows]:
+    """`rows` in runs of at most `max_tokens` tokens."""
+    for run in in_batches(((int(row), int(lengths[row])) for row in rows), max_tokens):
+        yield np.array(run, np.int64)
+
+
+def epoch_batches(
+    rows: Rows, lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int
+) -> list[Rows]:
+    """The batches of an epoch in their order, a function of seed and epoch alone."""
+    generator = numpy_generator("batches", seed, epoch)
+    shuffled = generator.permutation(rows)
+    batches = []
+    for start in range(0, len(shuffled), batch_size * SORTED_BATCHES):
+        run = shuffled[start : start + batch_size * SORTED_BATCHES]
+        run = run[np.argsort(lengths[run], kind="stable")]
+        batches += [run[i : i + batch_size] for i in range(0, len(run), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def draw_rows(rows: Rows, positive: NDArray[np.bool_], share: float, seed: int, epoch: int) -> Rows:
+    """The rows of an epoch: all, or every positive with as many others as `share` leaves room for.
+
+    The others are dealt out from one shuffled pack after another, so that all are seen equally
+    often over the epochs.
+    """
+    yes, no = rows[positive], rows[~positive]
+    if share <= 0 or not len(yes) or not len(no) or len(yes) / len(rows) >= share:
+        return rows
+    wanted = max(round(len(yes) * (1 - share) / share), 1)
+    first, last = epoch * wanted, (epoch + 1) * wanted
+    packs = [
+        numpy_generator("pack", seed, number).permutation(no)
+        for number in range(first // len(no), (last - 1) // len(no) + 1)
+    ]
+    offset = (first // len(no)) * len(no)
+    return np.concatenate([yes, np.concatenate(packs)[first - offset : last - offset]])
+
+
+def add_noise(
+    tokens: list[NDArray[np.uint8]],
+    noise: Noise,
+    tokenizer: CharacterTokenizer,
+    generator: np.random.Generator,
+) -> list[NDArray[np.uint8]]:
+    """Replace some residues by similar ones, then hide some; special tokens stay."""
+    if not noise.mask and not noise.substitute:
+        return tokens
+    table, sizes = _similar_table(tokenizer)
+    lengths = [len(ids) for ids in tokens]
+    ids_T = np.concatenate(tokens)
+    is_residue_T = np.isin(
+        ids_T, [tokenizer.cls_id, tokenizer.eos_id, tokenizer.pad_id], invert=True
+    )
+    draw_T = generator.random(len(ids_T))
+    replaced_T = (draw_T < noise.substitute) & is_residue_T
+    choice_T = (generator.random(len(ids_T)) * sizes[ids_T]).astype(np.int64)
+    ids_T = np.where(replaced_T, table[ids_T, choice_T], ids_T)
+    ids_T[(generator.random(len(ids_T)) < noise.mask) & is_residue_T] = tokenizer.mask_id
+    return np.split(ids_T.astype(np.uint8), np.cumsum(lengths)[:-1])
+
+
+def _similar_table(
+    tokenizer: CharacterTokenizer,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """For each token the tokens that may replace it (itself among them), and how many."""
+    num = len(tokenizer.vocabulary)
+    table = np.tile(np.arange(num, dtype=np.uint8)[:, None], (1, max(map(len, SIMILAR))))
+    sizes = np.ones(num, np.int64)
+    for group in SIMILAR:
+        ids = [tokenizer.id_of[letter] for letter in group]
+        for i in ids:
+            table[i, : len(ids)] = ids
+            sizes[i] = len(ids)
+    return table, sizes

@@ -1,0 +1,437 @@
+"""The main job: a table of sequences with labels becomes a tested, saved classifier."""
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexome.batches.windows import parse_long
+from lexome.errors import InputError, ReloadMismatch
+from lexome.evaluation.clusters import similarity_groups
+from lexome.evaluation.leakage import audit_parts
+from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
+from lexome.reports.finetune import write_finetune_report
+from lexome.results.files import translate_disk_errors, write_json
+from lexome.results.types import Audit
+from lexome.sequence.alphabet import ALPHABETS
+from lexome.training.artefact import load_artefact, save_artefact
+from lexome.training.baseline import baseline_name, fit_baseline
+from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
+from lexome.training.fitted import Fitted, predict_each, truth_labels
+from lexome.training.labelled import (
+    Columns,
+    LabelledTable,
+    check_lengths,
+    describe_source,
+    read_labelled,
+)
+from lexome.training.record import (
+    Judged,
+    describe_audit,
+    describe_environment,
+    find_warnings,
+    judge_all,
+    write_audit,
+    write_history,
+    write_metrics,
+    write_predictions,
+    write_split,
+)
+from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.setup import Setup, make_examples, make_network, make_setup
+
+Announce = Callable[[str, str], None]
+ENSEMBLE = "ensemble"
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    directory: Path
+    report: Path
+    facts: dict[str, Any]  # run.json
+    metrics: dict[str, Any]  # metrics.json
+
+    def figure(self, metric: str, part: str = "test", model: str | None = None) -> float:
+        """One metric of one model; of the one that `lexome predict` uses where none is named."""
+        name = model or self.metrics["chosen"]
+        entry = next(m for m in self.metrics["models"] if m["name"] == name)
+        return float(entry["parts"][part][metric]["value"])
+
+
+def finetune(
+    model: str,
+    table: Any,
+    label: str | Sequence[str] | None = None,
+    *,
+    output: str | Path,
+    sequence: str | None = None,
+    id: str | None = None,
+    method: str = "full",
+    task: str = "auto",
+    positive: str | None = None,
+    split: str = "cluster",
+    train: Sequence[object] = (),
+    validation: Sequence[object] = (),
+    test: Sequence[object] = (),
+    seeds: int = 3,
+    seed: int = 1,
+    unknown: str = "refuse",
+    long: str | None = None,
+    epochs: int | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    offline: bool = False,
+    overwrite: bool = False,
+    quiet: bool = True,
+    announce: Announce = lambda what, text: None,
+    command: str | None = None,
+    **recipe: Any,
+) -> Run:
+    """Train, test and save a model; killed at any moment, the same call goes on where it stopped.
+
+    Args:
+        model: `new:cnn` and other new models, a catalogue name, a directory or a hub id.
+        table: a path (CSV, TSV, Parquet, .gz) or a frame.
+        label: the label's column, or several columns of 0 and 1.
+        output: the run's directory; must not hold another run.
+        sequence, id: columns; guessed where not given.
+        method: full (all weights) or frozen (a head on vectors made once).
+        split: cluster (default), column:NAME, chromosome:NAME or random.
+        train, validation, test: values of the split column for each part.
+        seeds: how many times to train, from `seed` on; `predict` averages them.
+        unknown: letters outside the alphabet: refuse or map.
+        long: refuse, whole, window (frozen only) or crop:HEAD+TAIL.
+        recipe: any value of `TrainRecipe`, such as learning_rate.
+
+    Raises:
+        InputError: anything in the table, columns or settings that cannot be used.
+        ReloadMismatch: the saved run does not predict what the trained one did.
+    """
+    settings = FinetuneSettings(
+        model=model,
+        method=method,  # type: ignore[arg-type]
+        task=task,
+        positive=positive,
+        split=split,
+        train=tuple(map(str, train)),
+        validation=tuple(map(str, validation)),
+        test=tuple(map(str, test)),
+        seeds=seeds,
+        seed=seed,
+        unknown=unknown,  # type: ignore[arg-type]
+        dtype=dtype,
+        device=device,
+        offline=offline,
+        recipe=choose_recipe(model, method, long=long, epochs=epochs, **recipe),
+    )
+    began, output = time.monotonic(), Path(output)
+    labels = [label] if isinstance(label, str) else label
+    splitting = parse_split(settings.split)
+    columns = Columns(sequence, labels, id, splitting.column)
+    data = read_labelled(
+        table, columns, ALPHABETS["protein"], settings.unknown, settings.task, positive
+    )
+    _announce_table(announce, data)
+    setup = make_setup(settings)
+    lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
+    parts = _split(data, splitting, settings)
+    fingerprint = _fingerprint(settings, data, parts)
+    finished = _already_done(output, fingerprint, overwrite)
+    if finished is not None:
+        announce("Done", f"{output} holds this very run already; nothing was computed")
+        return finished
+    audit = audit_parts(data.sequences, _names(parts, len(data.ids)), truth_labels(data.target), data.ids)
+    _announce_split(announce, splitting, settings, parts, audit)
+    cleaning = [*data.cleaning, *([lengths] if lengths else [])]
+    facts: dict[str, Any] = {
+        "title": output.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command or "lexome.finetune(...)",
+        "fingerprint": fingerprint,
+        "task": data.target.task,
+        "label_column": ", ".join(labels or [data.columns["label"]]),
+        "labels": list(data.target.labels),
+        "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
+        "split": _describe_split(splitting, settings, parts),
+        "seeds": settings.all_seeds,
+        "method": settings.method,
+        "dtype": setup.dtype.choice,
+        "device": setup.device.choice,
+        "settings": settings.flat(),
+        "cleaning": [count._asdict() for count in cleaning],
+        "long_policy": f"{lengths.what} ({lengths.count:,} sequences)" if lengths else "none was longer",
+        "audit": describe_audit(audit),
+        "data": describe_source(table) | {"rows": data.num_read},
+        "environment": describe_environment(),
+    }
+    folder = _open_folder(output, fingerprint, overwrite)
+    with translate_disk_errors(folder):
+        judged, fitted = _train_and_judge(
+            data, parts, settings, setup, folder, quiet, announce, facts
+        )
+        facts["threads"] = facts["environment"]["threads"]
+        notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
+        entries = judge_all(data.target, parts, data.sequences, judged)
+        write_metrics(folder / "metrics.json", entries, ENSEMBLE, data.target.task)
+        write_predictions(folder / "predictions.parquet", data, parts, judged, notes)
+        write_split(folder / "split.parquet", data, parts, notes)
+        write_audit(folder / "audit.csv", audit, notes)
+        save_artefact(fitted, folder)
+        _compare_reloaded(fitted, folder, data, parts)
+        facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
+        facts["reloaded"] = "identical"
+        facts["seconds"] = round(time.monotonic() - began, 1)
+        write_json(folder / "run.json", facts)
+        write_finetune_report(folder)
+        _move_into_place(folder, output)
+    return read_run(output)
+
+
+def read_run(directory: Path) -> Run:
+    """A finished run, read back."""
+    facts = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    return Run(directory, directory / "report.html", facts, metrics)
+
+
+def _train_and_judge(
+    data: LabelledTable,
+    parts: Parts,
+    settings: FinetuneSettings,
+    setup: Setup,
+    folder: Path,
+    quiet: bool,
+    announce: Announce,
+    facts: dict[str, Any],
+) -> tuple[list[Judged], Fitted]:
+    target = data.target
+    examples = make_examples(
+        setup,
+        settings,
+        data.ids,
+        data.sequences,
+        target.values,
+        folder / "features.parquet",
+        quiet,
+    )
+    first = make_network(setup, settings, target.num_outputs, examples, settings.seed)
+    parameters = sum(p.numel() for p in first.parameters())
+    facts["model"] = _describe_model(settings, setup, parameters)
+    announce(
+        "Plan",
+        f"{settings.model}, {settings.method}, {parameters:,} trained parameters, "
+        f"{setup.dtype.choice} ({setup.dtype.reason}) on {setup.device.choice}",
+    )
+    fitted, history = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
+    write_history(folder / "history.parquet", history, {"fingerprint": facts["fingerprint"]})
+    held_out = np.concatenate([parts.validation, parts.test])
+    each = predict_each(
+        fitted, [data.ids[i] for i in held_out], [data.sequences[i] for i in held_out]
+    )
+    num = len(parts.validation)
+    judged = []
+    for seed, found in zip(settings.all_seeds, each, strict=True):
+        threshold = choose(target, parts.validation, found[:num])
+        judged.append(Judged(f"seed {seed}", "seed", _by_part(found, num), threshold))
+    mean = each.mean(0, dtype=np.float64)
+    threshold = choose(target, parts.validation, mean[:num])
+    judged.append(Judged(ENSEMBLE, "ensemble", _by_part(mean, num), threshold))
+    plain = fit_baseline(data.sequences, target, parts.train)[held_out]
+    limit = choose(target, parts.validation, plain[:num])
+    judged.append(Judged(baseline_name(target.task), "baseline", _by_part(plain, num), limit))
+    return judged, fitted._replace(threshold=threshold)
+
+
+def _by_part(found: NDArray[Any], num_validation: int) -> dict[str, NDArray[Any]]:
+    return {"validation": found[:num_validation], "test": found[num_validation:]}
+
+
+def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: Parts) -> None:
+    """Predict with the saved model and compare bit for bit, or fail the run."""
+    rows = np.concatenate([parts.validation, parts.test])
+    ids, sequences = [data.ids[i] for i in rows], [data.sequences[i] for i in rows]
+    before = predict_each(fitted, ids, sequences)
+    after = predict_each(load_artefact(folder, fitted.setup.device.choice), ids, sequences)
+    if not np.array_equal(before, after):
+        raise ReloadMismatch(
+            str(folder),
+            f"predictions that differ by up to {np.abs(before - after).max():.3g}",
+            "the same bits after saving and loading",
+            "to report this: it is our mistake",
+        )
+
+
+def _split(data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings) -> Parts:
+    labels = data.target.values
+    groups = similarity_groups(data.sequences) if splitting.kind == "cluster" else None
+    names = split_rows(
+        splitting,
+        labels,
+        data.split_values,
+        groups,
+        settings.train or None,
+        settings.validation or None,
+        settings.test or None,
+        seed=settings.seed,
+    )
+    labels_to_check = None if data.target.task in ("regression", "multilabel") else labels
+    check_parts(names, labels_to_check, ("train", "validation", "test"))
+    return split_part_rows(names)
+
+
+def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:
+    names = np.full(num_rows, "unused", dtype="<U10")
+    for part in parts._fields:
+        names[getattr(parts, part)] = part
+    return names
+
+
+def _describe_split(
+    splitting: SplitSettings, settings: FinetuneSettings, parts: Parts
+) -> dict[str, Any]:
+    sizes = {part: len(getattr(parts, part)) for part in parts._fields}
+    if splitting.column is not None:
+        lists = (settings.train, settings.validation, settings.test)
+        named = zip(parts._fields, lists, strict=True)
+        text = ", ".join(f"{part} {' '.join(values)}" for part, values in named if values)
+    else:
+        text = {"cluster": "70/10/20 by similarity group", "random": "70/10/20 at random"}.get(
+            splitting.kind, ""
+        )
+    return {
+        "spelling": str(splitting),
+        "description": text,
+        "random": splitting.kind == "random",
+        "parts": sizes,
+    }
+
+
+def _describe_model(
+    settings: FinetuneSettings, setup: Setup, parameters: int
+) -> dict[str, Any]:
+    card = setup.card
+    return {
+        "name": settings.model,
+        "family": card.family if card else setup.family,
+        "parameters": parameters if settings.method == "full" else (card.parameters if card else 0),
+        "revision": card.revision if card else None,
+        "hash": card.sha256 if card else None,
+        "licence": card.licence if card else "Apache-2.0 (trained here)",
+    }
+
+
+def _fingerprint(settings: FinetuneSettings, data: LabelledTable, parts: Parts) -> str:
+    """What makes a run the same run: settings, clean rows, labels, parts."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(json.dumps(settings.flat(), sort_keys=True, default=str).encode())
+    for id, sequence in zip(data.ids, data.sequences, strict=True):
+        digest.update(f"{id}\0{sequence}\0".encode())
+    digest.update(np.ascontiguousarray(data.target.values).tobytes())
+    for rows in parts:
+        digest.update(rows.tobytes() + b"|")
+    return digest.hexdigest()
+
+
+def _already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
+    if not output.exists():
+        return None
+    if (output / "run.json").exists():
+        found = read_run(output)
+        if found.facts.get("fingerprint") == fingerprint:
+            return found
+        what = "another run (other data, split or settings)"
+    elif output.is_dir() and not any(output.iterdir()):
+        return None
+    else:
+        what = "files that are no run of Lexome"
+    if overwrite and (output / "run.json").exists():
+        return None
+    raise InputError(
+        str(output), what, "a new directory", "another `--output`, or `--overwrite` for a run"
+    )
+
+
+def unfinished_folder(output: Path) -> Path:
+    """Where a run lies until it is finished."""
+    return output.parent / f".{output.name}.unfinished"
+
+
+def _open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
+    folder = unfinished_folder(output)
+    mark = folder / "fingerprint.txt"
+    with translate_disk_errors(folder):
+        if folder.exists() and (not mark.exists() or mark.read_text() != fingerprint):
+            if mark.exists() and not overwrite:
+                raise InputError(
+                    str(folder),
+                    "an unfinished run with other data, split or settings",
+                    "this run's own",
+                    "the earlier command to finish it, or `--overwrite` to give it up",
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not mark.exists():
+            mark.write_text(fingerprint)
+    return folder
+
+
+def _move_into_place(folder: Path, output: Path) -> None:
+    """The finished folder takes the place of `output` in one step."""
+    for path in [*folder.glob("state-*.safetensors"), folder / "fingerprint.txt"]:
+        path.unlink(missing_ok=True)
+    for path in folder.glob("features.parquet*"):
+        path.unlink()
+    if output.exists():
+        old = output.parent / f".{output.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        output.rename(old)
+        folder.rename(output)
+        shutil.rmtree(old)
+    else:
+        folder.rename(output)
+
+
+def _announce_table(announce: Announce, data: LabelledTable) -> None:
+    target = data.target
+    columns = ", ".join(
+        f"{role} = {name}{' (guessed)' if role in data.guessed else ''}"
+        for role, name in data.columns.items()
+    )
+    kind: str = target.task
+    if target.task == "binary":
+        kind += f", positive {target.labels[1]!r}, {target.values.mean():.1%} of the rows"
+    elif target.labels:
+        kind += f", {len(target.labels)} labels"
+    if target.guessed:
+        kind += "; guessed"
+    announce("Reading", f"{data.where}: {data.num_read:,} rows; {columns} ({kind})")
+    counted = [f"{count.count:,} {count.what}" for count in data.cleaning if count.count]
+    announce("Cleaning", "; ".join(counted) or "nothing to clean")
+
+
+def _announce_split(
+    announce: Announce,
+    splitting: SplitSettings,
+    settings: FinetuneSettings,
+    parts: Parts,
+    audit: Audit,
+) -> None:
+    described = _describe_split(splitting, settings, parts)
+    sizes = ", ".join(f"{part} {size:,}" for part, size in described["parts"].items())
+    announce("Split", f"{splitting} ({described['description']}): {sizes}")
+    exact = sum(overlap.exact for overlap in audit.overlaps)
+    near = sum(overlap.near for overlap in audit.overlaps)
+    announce(
+        "Audit",
+        f"{exact:,} exact and {near:,} near copies (>= {audit.similarity:.0%}) across parts"
+        + (", listed in audit.csv" if exact + near else ""),
+    )

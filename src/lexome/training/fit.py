@@ -1,0 +1,136 @@
+"""Trains every seed of a run and chooses the thresholds, on the validation rows alone."""
+
+# Letters: R seeds, N rows.
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexome.architectures.predictor import Predictor
+from lexome.evaluation.calibration import choose_threshold, choose_thresholds
+from lexome.evaluation.metrics import measure
+from lexome.progress import show_progress
+from lexome.training.examples import Examples
+from lexome.training.fitted import Fitted, Threshold
+from lexome.training.loop import Job, train
+from lexome.training.objectives import make_objective
+from lexome.training.settings import FinetuneSettings
+from lexome.training.setup import Setup, make_network
+from lexome.training.target import Target
+
+# The figure whose best epoch is kept, for each kind of task.
+MONITORS = {
+    "binary": "auprc",
+    "multiclass": "macro_auprc",
+    "multilabel": "macro_auprc",
+    "regression": "spearman",
+}
+SHOWN = ("auroc", "auprc", "mcc", "macro_auroc", "macro_auprc", "macro_f1", "accuracy", "spearman", "r2")
+
+
+class Parts(NamedTuple):
+    """Row numbers of each part."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def fit_seeds(
+    settings: FinetuneSettings,
+    setup: Setup,
+    examples: Examples,
+    target: Target,
+    parts: Parts,
+    folder: Path,
+    quiet: bool = True,
+) -> tuple[Fitted, list[dict[str, Any]]]:
+    """The trained networks (threshold still to be chosen) and the history of every epoch.
+
+    States are kept in `folder`; a finished seed is not trained again.
+    """
+    recipe = settings.recipe
+    objective = make_objective(
+        target, parts.train, recipe.smoothing, recipe.class_weights, recipe.positive_share
+    )
+    networks: list[Predictor] = []
+    history: list[dict[str, Any]] = []
+    for number, seed in enumerate(settings.all_seeds, start=1):
+        network = make_network(setup, settings, target.num_outputs, examples, seed)
+        if examples.features_NG is not None:
+            network.fit_features(examples.features_NG[parts.train])
+        job = Job(
+            examples=examples,
+            train=parts.train,
+            validation=parts.validation,
+            objective=objective,
+            recipe=recipe,
+            tokenizer=setup.tokenizer,
+            dtype=setup.dtype.choice,
+            judge=lambda found: _judge(target, parts.validation, found),
+            monitor=MONITORS[target.task],
+            log=lambda entry: _log(folder / "log.jsonl", entry),
+        )
+        label = f"Training   seed {number}/{settings.seeds}"
+        total = recipe.epochs * rows_an_epoch(target, parts.train, recipe.positive_share)
+        with show_progress(label, total, unit="sequences", quiet=quiet) as progress:
+            path = folder / f"state-{seed}.safetensors"
+            trained = train(network, job, seed, path, progress)
+        network.load_state_dict(trained.weights)
+        networks.append(network.eval())
+        history += trained.history
+    return Fitted(settings, setup, objective, target.labels, networks, None), history
+
+
+def rows_an_epoch(target: Target, train_rows: NDArray[np.int64], share: float) -> int:
+    """Sequences that one epoch draws."""
+    positives = int((target.values[train_rows] == 1).sum()) if target.task == "binary" else 0
+    if share <= 0 or not positives or positives / len(train_rows) >= share:
+        return len(train_rows)
+    return positives + max(round(positives * (1 - share) / share), 1)
+
+
+def choose(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> Threshold:
+    """The threshold of best MCC on some rows: one number, one a label, or None."""
+    if target.task == "binary":
+        return choose_threshold(target.values[rows], found).value
+    if target.task == "multilabel":
+        return [choice.value for choice in choose_thresholds(target.values[rows], found)]
+    return None
+
+
+def or_half(threshold: Threshold) -> float | list[float]:
+    """A threshold for functions that need a number; it is ignored where nothing is decided."""
+    return 0.5 if threshold is None else threshold
+
+
+def _judge(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> dict[str, float]:
+    threshold = or_half(choose(target, rows, found))
+    overall = measure(target.task, target.values[rows], found, threshold).overall
+    shown = {name: overall[name] for name in SHOWN if name in overall}
+    return {"loss": _loss(target, rows, found)} | shown
+
+
+def _loss(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> float:
+    """Mean negative log-likelihood, or mean squared error relative to the variance."""
+    truth = target.values[rows]
+    if target.task == "regression":
+        return float(np.square(truth - found).mean() / max(truth.var(), 1e-12))
+    if target.task == "multiclass":
+        return float(-np.log(found[np.arange(len(rows)), truth].clip(1e-7)).mean())
+    likely = np.where(truth == 1, found, 1 - found)
+    return float(-np.log(likely.clip(1e-7)).mean())
+
+
+def _log(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def split_part_rows(parts: Sequence[str] | NDArray[np.str_]) -> Parts:
+    """Row numbers from part names."""
+    names = np.asarray(parts)
+    return Parts(*(np.flatnonzero(names == name) for name in ("train", "validation", "test")))

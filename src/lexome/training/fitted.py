@@ -1,0 +1,81 @@
+"""A trained model in memory: its networks, one a seed, and what turns sequences into answers."""
+
+# Letters: R seeds, N sequences, K labels.
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexome.architectures.predictor import Predictor
+from lexome.evaluation.decisions import decide
+from lexome.training.loop import answers
+from lexome.training.objectives import Objective
+from lexome.training.settings import FinetuneSettings
+from lexome.training.setup import Setup, make_examples
+from lexome.training.target import Target
+
+Threshold = float | list[float] | None  # binary; one a label; None where nothing is decided
+
+
+class Fitted(NamedTuple):
+    """Everything that predicting needs."""
+
+    settings: FinetuneSettings
+    setup: Setup
+    objective: Objective
+    labels: tuple[str, ...]
+    networks: list[Predictor]
+    threshold: Threshold
+
+    @property
+    def task(self) -> str:
+        """binary, multiclass, multilabel or regression."""
+        return self.objective.task
+
+
+def predict_each(
+    fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
+) -> NDArray[np.float32]:
+    """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32."""
+    num = len(sequences)
+    examples = make_examples(
+        fitted.setup, fitted.settings, ids, sequences, np.zeros(num, np.int64)
+    )
+    rows = np.arange(num)
+    found = [
+        answers(network, examples, rows, fitted.objective, fitted.settings.recipe.micro_tokens)
+        for network in fitted.networks
+    ]
+    return np.stack(found)
+
+
+def predict_mean(
+    fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
+) -> NDArray[np.float64]:
+    """The mean of the seeds' answers, (N,) or (N, K): what `lexome predict` gives."""
+    mean: NDArray[np.float64] = predict_each(fitted, ids, sequences).mean(0, dtype=np.float64)
+    return mean
+
+
+def decide_labels(
+    task: str, labels: Sequence[str], answers_N: NDArray[Any], threshold: Threshold
+) -> list[str]:
+    """The label that each answer stands for, as text; several are joined by ";"."""
+    if task == "regression":
+        return [f"{value:.6g}" for value in answers_N]
+    if task == "multiclass":
+        return [labels[k] for k in answers_N.argmax(-1)]
+    called = decide(answers_N, 0.5 if threshold is None else threshold)
+    if task == "binary":
+        return [labels[int(yes)] for yes in called]
+    return [";".join(np.array(labels)[row]) for row in called]
+
+
+def truth_labels(target: Target) -> list[str]:
+    """The labels of a target as text, spelled as `decide_labels` spells predictions."""
+    if target.task == "regression":
+        return [f"{value:.6g}" for value in target.values]
+    if target.task == "multilabel":
+        return [";".join(np.array(target.labels)[row.astype(bool)]) for row in target.values]
+    return [target.labels[i] for i in target.values]

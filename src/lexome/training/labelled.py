@@ -1,0 +1,258 @@
+"""Reads a table of sequences with labels and cleans it; every row left out is counted."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lexome.batches.windows import LongPolicy, check_length, crop
+from lexome.errors import InputError
+from lexome.io.roles import find_column, guess_column
+from lexome.io.tables import open_table
+from lexome.sequence.alphabet import Alphabet, UnknownPolicy, check_letters, map_letters
+from lexome.training.target import Target, is_missing, read_target, spell
+
+
+class Count(NamedTuple):
+    """One line of the cleaning report."""
+
+    what: str
+    count: int
+
+
+class LabelledTable(NamedTuple):
+    """Clean rows, in the order of the table."""
+
+    where: str
+    columns: dict[str, str]  # role -> column, for those used
+    guessed: list[str]  # roles whose column was guessed
+    num_read: int
+    rows: NDArray[np.int64]  # row of the table, from 1
+    ids: list[str]
+    sequences: list[str]  # letters cleaned, whole length
+    target: Target
+    split_values: list[str] | None
+    cleaning: list[Count]
+
+    def cut(self, policy: LongPolicy) -> list[str]:
+        """The sequences as a model gets them under "crop"; otherwise as they are."""
+        if policy.kind != "crop":
+            return self.sequences
+        return [crop(sequence, policy.head, policy.tail) for sequence in self.sequences]
+
+
+class Columns(NamedTuple):
+    """Which columns play which part, as asked for; None means to guess."""
+
+    sequence: str | None = None
+    label: Sequence[str] | None = None
+    id: str | None = None
+    split: str | None = None
+
+
+def read_labelled(
+    source: Any,
+    columns: Columns,
+    alphabet: Alphabet,
+    unknown: UnknownPolicy = "refuse",
+    task: str = "auto",
+    positive: str | None = None,
+) -> LabelledTable:
+    """Read and clean a table.
+
+    Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
+    label: the first stays), and every copy of a sequence that carries different labels. Letters
+    outside the alphabet follow `unknown`.
+
+    Raises:
+        InputError: a missing column, an empty table, an id that stands twice, letters under
+            "refuse", labels that cannot be read, or one class only.
+    """
+    raw = _read(source, columns)
+    kept = _drop_empty(raw)
+    sequences, mapped = _clean_letters(raw, kept, alphabet, unknown)
+    _check_ids(raw, kept)
+    labels = [[spell(column[i]) for column in raw.labels] for i in kept]
+    survivors, repeats, conflicts = _drop_repeats(sequences, labels)
+    counts = [
+        Count("empty sequences dropped", raw.num_empty(kept)),
+        Count("rows without a label dropped", raw.num_unlabelled(kept)),
+        Count("repeated rows merged (same sequence, same label)", repeats),
+        Count("rows with conflicting labels dropped (same sequence)", conflicts),
+        *mapped,
+    ]
+    if not survivors:
+        raise InputError(raw.where, "no usable row", "sequences with labels", "another table")
+    final = [kept[i] for i in survivors]
+    target = read_target(
+        [[column[i] for i in final] for column in raw.labels],
+        raw.label_names,
+        task,
+        positive,
+        [i + 1 for i in final],
+    )
+    return LabelledTable(
+        where=raw.where,
+        columns=raw.columns,
+        guessed=raw.guessed,
+        num_read=len(raw.sequences),
+        rows=np.array(final, dtype=np.int64) + 1,
+        ids=[raw.ids[i] for i in final],
+        sequences=[sequences[i] for i in survivors],
+        target=target,
+        split_values=[raw.split[i] for i in final] if raw.split is not None else None,
+        cleaning=counts,
+    )
+
+
+class _Raw(NamedTuple):
+    where: str
+    columns: dict[str, str]
+    guessed: list[str]
+    sequences: list[str]
+    ids: list[str]
+    has_ids: bool
+    label_names: list[str]
+    labels: list[list[object]]
+    split: list[str] | None
+
+    def num_empty(self, kept: Sequence[int]) -> int:
+        return sum(not sequence for sequence in self.sequences)
+
+    def num_unlabelled(self, kept: Sequence[int]) -> int:
+        return len(self.sequences) - len(kept) - self.num_empty(kept)
+
+
+def _read(source: Any, asked: Columns) -> _Raw:
+    table = open_table(source)
+    frame = pl.concat(list(table.batches))
+    where, names = table.where, table.columns
+    sequence = find_column(names, "sequence", asked.sequence, sample=frame.head(1000), where=where)
+    if asked.label:
+        labels = [find_column(names, "label", name, where=where) for name in asked.label]
+    else:
+        labels = [find_column(names, "label", None, where=where)]
+    id_column = guess_column(names, "id", asked.id, where=where)
+    if id_column is not None and id_column.name in (sequence.name, *(c.name for c in labels)):
+        id_column = None
+    roles = {"sequence": sequence, "id": id_column} | {"label": labels[0]}
+    split = find_column(names, "label", asked.split, where=where).name if asked.split else None
+    num = frame.height
+    return _Raw(
+        where=where,
+        columns={role: choice.name for role, choice in roles.items() if choice is not None},
+        guessed=[r for r, choice in roles.items() if choice is not None and choice.is_guessed],
+        sequences=[_text(value) for value in frame[sequence.name].to_list()],
+        ids=[_text(v) for v in frame[id_column.name].to_list()]
+        if id_column
+        else [f"row_{i + 1}" for i in range(num)],
+        has_ids=id_column is not None,
+        label_names=[choice.name for choice in labels],
+        labels=[frame[choice.name].to_list() for choice in labels],
+        split=[_text(v) for v in frame[split].to_list()] if split else None,
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else spell(value)
+
+
+def _drop_empty(raw: _Raw) -> list[int]:
+    labelled = zip(raw.sequences, zip(*raw.labels, strict=True), strict=True)
+    return [
+        i
+        for i, (sequence, labels) in enumerate(labelled)
+        if sequence and not any(is_missing(label) for label in labels)
+    ]
+
+
+def _clean_letters(
+    raw: _Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
+) -> tuple[list[str], list[Count]]:
+    allowed = frozenset(alphabet.letters)
+    letters: Counter[str] = Counter()
+    touched, clean = 0, []
+    for i in kept:
+        sequence = raw.sequences[i]
+        if not allowed.issuperset(sequence):
+            where = f"{raw.where}, row {i + 1} ({raw.ids[i]})"
+            if unknown != "map":
+                check_letters(sequence, alphabet, where)
+            sequence, counts = map_letters(sequence, alphabet, where)
+            letters.update(counts)
+            touched += 1
+        clean.append(sequence)
+    listed = ", ".join(f"{letter} {count:,}" for letter, count in letters.most_common(8))
+    mapped = [Count(f"letters mapped in {touched:,} rows ({listed})", sum(letters.values()))]
+    return clean, mapped if touched else []
+
+
+def _check_ids(raw: _Raw, kept: Sequence[int]) -> None:
+    if not raw.has_ids:
+        return
+    first: dict[str, int] = {}
+    for i in kept:
+        earlier = first.setdefault(raw.ids[i], i)
+        if earlier != i:
+            raise InputError(
+                f"{raw.where}, row {i + 1}",
+                f"the id {raw.ids[i]!r}, which row {earlier + 1} has too",
+                "each id once",
+                "another column with `--id`, or to mend the table",
+            )
+
+
+def _drop_repeats(
+    sequences: Sequence[str], labels: Sequence[Sequence[str]]
+) -> tuple[list[int], int, int]:
+    """Rows that stay, rows merged, rows dropped for conflicting labels."""
+    groups: dict[bytes, list[int]] = {}
+    for i, sequence in enumerate(sequences):
+        key = hashlib.blake2b(sequence.encode(), digest_size=16).digest()
+        groups.setdefault(key, []).append(i)
+    conflicting = {
+        i
+        for group in groups.values()
+        if len({tuple(labels[i]) for i in group}) > 1
+        for i in group
+    }
+    firsts = sorted(group[0] for group in groups.values() if group[0] not in conflicting)
+    repeats = len(sequences) - len(conflicting) - len(firsts)
+    return firsts, repeats, len(conflicting)
+
+
+def check_lengths(table: LabelledTable, policy: LongPolicy, limit: int) -> Count | None:
+    """Apply the policy for long sequences; the report's line for those it touched.
+
+    Raises:
+        InputError: a sequence beyond the limit under "refuse".
+    """
+    if policy.kind == "refuse":
+        for row, id, sequence in zip(table.rows, table.ids, table.sequences, strict=True):
+            check_length(len(sequence), limit, f"{table.where}, row {row} ({id})")
+        return None
+    if policy.kind == "crop":
+        kept = policy.head + policy.tail
+        longer = sum(len(sequence) > kept for sequence in table.sequences)
+        what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
+        return Count(what, longer)
+    longer = sum(len(sequence) > limit for sequence in table.sequences)
+    how = "split into overlapping windows" if policy.kind == "window" else "run whole"
+    return Count(f"longer than the context of {limit:,} residues: {how}", longer)
+
+
+def describe_source(source: Any) -> dict[str, object]:
+    """Path and hash of the table that a run was made from."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return {"path": str(path), "sha256": digest.hexdigest()}
+    return {"path": f"<{type(source).__name__} in memory>", "sha256": None}

@@ -1,0 +1,278 @@
+"""Trains one network with one seed; killed at any moment, goes on to the same numbers."""
+
+# Letters: N rows, C outputs.
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lexome.architectures.predictor import Predictor
+from lexome.progress import Progress
+from lexome.seeds import derive_seed, numpy_generator
+from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.examples import (
+    Examples,
+    Noise,
+    Rows,
+    add_noise,
+    draw_rows,
+    epoch_batches,
+    make_batch,
+    micro_batches,
+)
+from lexome.training.objectives import Objective, loss_sum, read_outputs
+from lexome.training.resume import (
+    fill_optimizer,
+    load_state,
+    optimizer_tensors,
+    save_state,
+    under_prefix,
+    with_prefix,
+)
+from lexome.training.settings import TrainRecipe
+
+SECONDS_BETWEEN_STATES = 20.0
+
+
+class Job(NamedTuple):
+    """Everything that a training needs besides its network and seed."""
+
+    examples: Examples
+    train: Rows
+    validation: Rows
+    objective: Objective
+    recipe: TrainRecipe
+    tokenizer: CharacterTokenizer
+    dtype: str
+    judge: Callable[[NDArray[Any]], dict[str, float]]  # validation answers -> metrics
+    monitor: str  # the metric that decides which epoch is kept; higher is better
+    log: Callable[[dict[str, Any]], None]
+
+
+class Trained(NamedTuple):
+    """The weights that were kept, and how training went."""
+
+    weights: dict[str, Tensor]
+    history: list[dict[str, Any]]  # one entry an epoch
+
+
+class _State:
+    """What changes while training; all of it goes into a saved state."""
+
+    def __init__(self, network: Predictor) -> None:
+        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self.best: dict[str, Tensor] = {}
+        self.best_figure = -math.inf
+        self.epoch, self.step_in_epoch, self.step, self.since_best = 0, 0, 0, 0
+        self.loss, self.seen, self.seconds = 0.0, 0, 0.0
+        self.history: list[dict[str, Any]] = []
+
+
+def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progress) -> Trained:
+    """Train until the planned epochs or until the validation figure stops rising.
+
+    What is kept is the running mean of the weights (Polyak averaging) at the best epoch. The
+    order of rows, the noise and dropout are functions of seed and step, so a run that is taken
+    up from its state at `path` gives the same numbers as one that was never stopped.
+    """
+    optimizer = _make_optimizer(network, job.recipe)
+    state = _State(network)
+    epoch_size = len(_rows_of_epoch(job, seed, 0))
+    torch.manual_seed(derive_seed("dropout", seed))
+    _take_up(path, network, optimizer, state)
+    progress.advance((state.epoch * epoch_size) + state.step_in_epoch * job.recipe.batch_size)
+    progress.restart_clock()
+    saved = began = time.monotonic()
+    while state.epoch < job.recipe.epochs and state.since_best < job.recipe.patience:
+        batches = epoch_batches(
+            _rows_of_epoch(job, seed, state.epoch),
+            job.examples.lengths,
+            job.recipe.batch_size,
+            seed,
+            state.epoch,
+        )
+        network.train()
+        while state.step_in_epoch < len(batches):
+            rows = batches[state.step_in_epoch]
+            _set_rate(optimizer, job.recipe, state.step, len(batches))
+            state.loss += _step(network, optimizer, job, rows, seed, state.step)
+            _follow(state, network, job.recipe.average)
+            state.seen += len(rows)
+            state.step_in_epoch += 1
+            state.step += 1
+            progress.advance(len(rows))
+            if time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+                state.seconds += time.monotonic() - began
+                saved = began = time.monotonic()
+                _put_down(path, network, optimizer, state)
+        state.seconds += time.monotonic() - began
+        began = time.monotonic()
+        entry = _finish_epoch(network, job, state, seed)
+        progress.note(f"epoch {state.epoch}/{job.recipe.epochs}  {_headline(entry)} (val)")
+        _put_down(path, network, optimizer, state)
+        saved = time.monotonic()
+    return Trained(state.best, state.history)
+
+
+def answers(
+    network: Predictor, examples: Examples, rows: Rows, objective: Objective, max_tokens: int
+) -> NDArray[np.float32]:
+    """Probabilities or values for some rows, in fp32, in their order."""
+    was_training = network.training
+    network.eval()
+    by_length = np.argsort(examples.lengths[rows], kind="stable")
+    parts = []
+    with torch.inference_mode():
+        for some in micro_batches(examples.lengths, rows[by_length], max_tokens):
+            tokens = None if examples.tokens is None else [examples.tokens[row] for row in some]
+            parts.append(network(*make_batch(examples, some, tokens)).float().cpu())
+    network.train(was_training)
+    found = read_outputs(objective, torch.cat(parts))
+    return found[np.argsort(by_length)]
+
+
+def _step(
+    network: Predictor,
+    optimizer: torch.optim.Optimizer,
+    job: Job,
+    rows: Rows,
+    seed: int,
+    step: int,
+) -> float:
+    """One update from a batch, computed in micro-batches that fit into memory."""
+    total = 0.0
+    noise = Noise(job.recipe.mask, job.recipe.substitute)
+    generator = numpy_generator("noise", seed, step)
+    optimizer.zero_grad()
+    for some in micro_batches(job.examples.lengths, rows, job.recipe.micro_tokens):
+        tokens = None
+        if job.examples.tokens is not None:
+            clean = [job.examples.tokens[row] for row in some]
+            tokens = add_noise(clean, noise, job.tokenizer, generator)
+        with _precision(job):
+            outputs_SC = network(*make_batch(job.examples, some, tokens))
+        loss = loss_sum(job.objective, outputs_SC, job.examples.targets[some])
+        (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    torch.nn.utils.clip_grad_norm_(network.parameters(), job.recipe.clip)
+    optimizer.step()
+    return total
+
+
+def _precision(job: Job) -> AbstractContextManager[Any]:
+    if job.dtype == "bf16":
+        return torch.autocast(job.examples.device.split(":")[0], torch.bfloat16)
+    return nullcontext()
+
+
+def _make_optimizer(network: Predictor, recipe: TrainRecipe) -> torch.optim.Optimizer:
+    """AdamW; vectors (biases, norms) do not decay."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.second_moment))
+
+
+def _set_rate(
+    optimizer: torch.optim.Optimizer, recipe: TrainRecipe, step: int, per_epoch: int
+) -> None:
+    """Linear warm-up, then a cosine down to 2 % over the planned epochs."""
+    warm, total = max(recipe.warmup * per_epoch, 1), recipe.epochs * per_epoch
+    done = min(max(step - warm, 0) / max(total - warm, 1), 1.0)
+    factor = min((step + 1) / warm, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate * factor
+
+
+def _follow(state: _State, network: Predictor, decay: float) -> None:
+    """Move the running mean of the weights; early on it follows faster."""
+    weight = 1 - min(decay, (2 + state.step) / (11 + state.step))
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                state.average[name].lerp_(value, weight)
+
+
+def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dict[str, Any]:
+    raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
+    network.load_state_dict(state.average)
+    found = answers(
+        network, job.examples, job.validation, job.objective, job.recipe.micro_tokens
+    )
+    network.load_state_dict(raw)
+    metrics = job.judge(found)
+    figure = metrics.get(job.monitor, math.nan)
+    is_best = bool(figure > state.best_figure) or not state.best
+    state.epoch += 1
+    entry: dict[str, Any] = {
+        "seed": seed,
+        "epoch": state.epoch,
+        "step": state.step,
+        "train_loss": state.loss / max(state.seen, 1),
+        "seconds": round(state.seconds, 1),
+        "best": is_best,
+        **metrics,
+    }
+    if is_best:
+        for earlier in state.history:
+            earlier["best"] = False
+        state.best = {k: v.clone() for k, v in state.average.items()}
+        state.best_figure = figure if figure == figure else -math.inf
+        state.since_best = 0
+    else:
+        state.since_best += 1
+    state.history.append(entry)
+    state.step_in_epoch, state.loss, state.seen = 0, 0.0, 0
+    job.log(entry)
+    return entry
+
+
+def _headline(entry: dict[str, Any]) -> str:
+    name = next(n for n in ("auroc", "macro_auroc", "spearman", "loss") if n in entry)
+    return f"{name.removeprefix('macro_').upper()} {entry[name]:.3f}"
+
+
+def _rows_of_epoch(job: Job, seed: int, epoch: int) -> Rows:
+    if job.objective.task != "binary":
+        return job.train
+    positive = job.examples.targets[job.train] == 1
+    return draw_rows(job.train, positive, job.recipe.positive_share, seed, epoch)
+
+
+def _put_down(
+    path: Path, network: Predictor, optimizer: torch.optim.Optimizer, state: _State
+) -> None:
+    tensors = (
+        with_prefix("network", dict(network.state_dict()))
+        | with_prefix("average", state.average)
+        | with_prefix("best", state.best)
+        | optimizer_tensors(optimizer)
+        | {"random": torch.get_rng_state()}
+    )
+    simple = {k: v for k, v in vars(state).items() if k not in ("average", "best")}
+    save_state(path, tensors, simple)
+
+
+def _take_up(
+    path: Path, network: Predictor, optimizer: torch.optim.Optimizer, state: _State
+) -> None:
+    found = load_state(path)
+    if found is None:
+        return
+    tensors, simple = found
+    network.load_state_dict(under_prefix("network", tensors))
+    state.average = under_prefix("average", tensors)
+    state.best = under_prefix("best", tensors)
+    fill_optimizer(optimizer, tensors)
+    torch.set_rng_state(tensors["random"])
+    for name, value in simple.items():
+        setattr(state, name, value)

@@ -1,0 +1,86 @@
+"""What training makes small, for each kind of task; and outputs turned into answers."""
+
+# Letters: S sequences, N rows, C outputs, K labels.
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from lexome.training.target import Target
+
+
+class Objective(NamedTuple):
+    """How outputs are judged against targets in training, and read afterwards."""
+
+    task: str
+    smoothing: float
+    class_weights: Tensor | None  # (C,) for classes and labels
+    base_rate: float  # binary: share of positives among the rows that training draws
+    mean: float  # regression: of the training targets
+    scale: float
+    shift: float  # binary: added to the logit, to undo a drawn share of positives
+
+
+def make_objective(
+    target: Target, rows: NDArray[np.int64], smoothing: float, weighting: str, share: float
+) -> Objective:
+    """The objective for the training rows of a target."""
+    values = target.values[rows]
+    weights = None
+    mean, scale, shift, rate = 0.0, 1.0, 0.0, 0.5
+    if target.task == "regression":
+        mean, scale = float(values.mean()), float(values.std()) or 1.0
+    elif target.task == "binary":
+        true_rate = float(values.mean())
+        rate = max(share, true_rate) if 0 < true_rate < 1 else true_rate
+        # A model trained where positives are drawn more often is too sure of them by the ratio of
+        # the odds; taking that off the logit gives probabilities for the data as they are.
+        shift = float(np.log(true_rate / (1 - true_rate)) - np.log(rate / (1 - rate)))
+    if weighting == "balanced" and target.task != "regression":
+        weights = _balanced(target, values)
+    return Objective(target.task, smoothing, weights, rate, mean, scale, shift)
+
+
+def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) -> Tensor:
+    """The loss summed over sequences: the caller divides by the size of the whole batch."""
+    outputs_SC = outputs_SC.float()
+    truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
+    weights = objective.class_weights
+    if objective.task == "regression":
+        wanted_S = (truth.float() - objective.mean) / objective.scale
+        return F.mse_loss(outputs_SC[:, 0], wanted_S, reduction="sum")
+    if objective.task == "multiclass":
+        return F.cross_entropy(
+            outputs_SC, truth, weights, reduction="sum", label_smoothing=objective.smoothing
+        )
+    logits = outputs_SC[:, 0] if objective.task == "binary" else outputs_SC
+    truth = truth.float()
+    prior = objective.base_rate if objective.task == "binary" else 0.5
+    smooth = truth * (1 - objective.smoothing) + objective.smoothing * prior
+    losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
+    if weights is not None:
+        losses = losses * torch.where(truth > 0.5, weights[-1] if logits.dim() == 1 else weights, 1.0)
+    return losses.sum() if logits.dim() == 1 else losses.mean(1).sum()
+
+
+def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32]:
+    """Probabilities (N,) or (N, K), or values (N,), from a network's outputs."""
+    outputs_NC = outputs_NC.float()
+    if objective.task == "regression":
+        return (outputs_NC[:, 0] * objective.scale + objective.mean).numpy()  # type: ignore[no-any-return]
+    if objective.task == "multiclass":
+        return outputs_NC.softmax(-1).numpy()  # type: ignore[no-any-return]
+    if objective.task == "binary":
+        return (outputs_NC[:, 0] + objective.shift).sigmoid().numpy()  # type: ignore[no-any-return]
+    return outputs_NC.sigmoid().numpy()  # type: ignore[no-any-return]
+
+
+def _balanced(target: Target, values: NDArray[Any]) -> Tensor:
+    if target.task == "multiclass":
+        counts = np.bincount(values, minlength=len(target.labels)).clip(1)
+        return torch.tensor(len(values) / (len(counts) * counts), dtype=torch.float32)
+    rate = values.mean(0).clip(1e-6, 1 - 1e-6)
+    return torch.tensor(np.atleast_1d((1 - rate) / rate), dtype=torch.float32)

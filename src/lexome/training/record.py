@@ -1,0 +1,223 @@
+"""What a run writes down: metrics with intervals, predictions, history, audit, provenance."""
+
+import math
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from lexome import __version__
+from lexome.devices import num_cores
+from lexome.evaluation.clusters import similarity_groups
+from lexome.evaluation.metrics import is_collapsed
+from lexome.evaluation.uncertainty import bootstrap, mean_over_seeds
+from lexome.results.files import write_json
+from lexome.results.tables import write_table
+from lexome.results.types import Audit, Estimate, Estimates
+from lexome.training.fit import Parts, or_half
+from lexome.training.fitted import Threshold, decide_labels, truth_labels
+from lexome.training.labelled import LabelledTable
+from lexome.training.target import Target
+
+HEADLINE = {
+    "binary": ["auroc", "auprc", "mcc"],
+    "multiclass": ["accuracy", "macro_auroc", "mcc"],
+    "multilabel": ["macro_auroc", "macro_auprc", "macro_mcc"],
+    "regression": ["spearman", "pearson", "r2"],
+}
+
+
+class Judged(NamedTuple):
+    """One model's answers to the rows that it was not trained on."""
+
+    name: str
+    kind: str  # seed, ensemble, baseline
+    answers: dict[str, NDArray[Any]]  # part -> answers
+    threshold: Threshold
+
+
+def judge_all(
+    target: Target, parts: Parts, sequences: list[str], judged: list[Judged]
+) -> list[dict[str, Any]]:
+    """Every model's metrics on validation and test with 95 % intervals over similarity groups."""
+    rows_of = {"validation": parts.validation, "test": parts.test}
+    groups = {
+        part: similarity_groups([sequences[i] for i in rows])
+        for part, rows in rows_of.items()
+        if len(rows)
+    }
+    entries = []
+    for model in judged:
+        estimates = {
+            part: bootstrap(
+                target.task,
+                target.values[rows_of[part]],
+                model.answers[part],
+                or_half(model.threshold),
+                groups[part],
+            )
+            for part in groups
+        }
+        entries.append(_entry(model.name, model.kind, model.threshold, estimates, target))
+    seeds = [model for model in judged if model.kind == "seed"]
+    if len(seeds) > 1:
+        estimates = {
+            part: mean_over_seeds(
+                target.task,
+                target.values[rows_of[part]],
+                [model.answers[part] for model in seeds],
+                [or_half(model.threshold) for model in seeds],
+                groups[part],
+            )
+            for part in groups
+        }
+        name = f"mean of {len(seeds)} seeds"
+        entries.insert(len(seeds), _entry(name, "mean", None, estimates, target))
+    return entries
+
+
+def write_predictions(
+    path: Path, table: LabelledTable, parts: Parts, judged: list[Judged], notes: dict[str, Any]
+) -> None:
+    """A long table: one row for each model (ensemble, baseline) and held-out sequence."""
+    target, truth = table.target, np.array(truth_labels(table.target), dtype=object)
+    frames = []
+    for model in (m for m in judged if m.kind != "seed"):
+        for part, rows in (("validation", parts.validation), ("test", parts.test)):
+            if not len(rows):
+                continue
+            found = model.answers[part]
+            frame = {
+                "model": [model.name] * len(rows),
+                "row": table.rows[rows],
+                "id": [table.ids[i] for i in rows],
+                "part": [part] * len(rows),
+                "length": [len(table.sequences[i]) for i in rows],
+                "label": truth[rows].tolist(),
+                **answer_columns(target.task, target.labels, found),
+                "prediction": decide_labels(target.task, target.labels, found, model.threshold),
+            }
+            frames.append(pl.DataFrame(frame))
+    write_table(pl.concat(frames), path, notes)
+
+
+def answer_columns(
+    task: str, labels: tuple[str, ...], found: NDArray[Any]
+) -> dict[str, NDArray[np.float64]]:
+    """The numbers of a prediction as columns: value, probability, or one probability a label."""
+    values = np.asarray(found, np.float64)
+    if task == "regression":
+        return {"value": values}
+    if task == "binary":
+        return {"probability": values}
+    return {f"probability_{label}": values[:, k] for k, label in enumerate(labels)}
+
+
+def write_split(path: Path, table: LabelledTable, parts: Parts, notes: dict[str, Any]) -> None:
+    """The part of every row that was kept."""
+    names = np.full(len(table.ids), "unused", dtype=object)
+    for part in parts._fields:
+        names[getattr(parts, part)] = part
+    frame = pl.DataFrame({"row": table.rows, "id": table.ids, "part": names.tolist()})
+    write_table(frame, path, notes)
+
+
+def write_audit(path: Path, audit: Audit, notes: dict[str, Any]) -> None:
+    """The pairs of (nearly) equal sequences that stand in different parts."""
+    columns = ["part_a", "id_a", "part_b", "id_b", "similarity", "same_label"]
+    rows = [{name: getattr(pair, name) for name in columns} for pair in audit.pairs]
+    types = {name: pl.String for name in columns} | {
+        "similarity": pl.Float64,
+        "same_label": pl.Boolean,
+    }
+    write_table(pl.DataFrame(rows, schema=types), path, notes)
+
+
+def write_history(path: Path, history: list[dict[str, Any]], notes: dict[str, Any]) -> None:
+    """Two rows for each seed and epoch, one a part; `best` marks the epoch that was kept."""
+    rows = []
+    for entry in history:
+        where = {name: entry[name] for name in ("seed", "epoch", "step", "seconds")}
+        validation = {k: v for k, v in entry.items() if k not in where and k != "train_loss"}
+        rows.append(where | {"part": "train", "loss": entry["train_loss"], "best": False})
+        rows.append(where | {"part": "validation"} | validation)
+    write_table(pl.DataFrame(rows, infer_schema_length=None), path, notes)
+
+
+def write_metrics(path: Path, entries: list[dict[str, Any]], chosen: str, task: str) -> None:
+    """metrics.json: every model, and which of them `lexome predict` uses."""
+    write_json(path, {"models": entries, "chosen": chosen, "headline": HEADLINE[task]})
+
+
+def describe_audit(audit: Audit) -> dict[str, Any]:
+    """Counts of copies between parts, as the report wants them."""
+    between = {f"{o.part_a}-{o.part_b}": o for o in audit.overlaps}
+    return {
+        "exact": {name: overlap.exact for name, overlap in between.items()},
+        "near": {name: overlap.near for name, overlap in between.items()},
+        "conflicts": {name: overlap.conflicts for name, overlap in between.items()},
+        "similarity": audit.similarity,
+        "file": "audit.csv",
+    }
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and machine, for provenance."""
+    return {
+        "lexome": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "cores": num_cores(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def find_warnings(
+    target: Target, parts: Parts, judged: list[Judged], split_is_random: bool
+) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = []
+    if split_is_random:
+        found.append(
+            "The split is random: similar sequences may stand on both sides, so these figures are "
+            "likely better than what new families will see."
+        )
+    if not len(parts.test):
+        found.append("There is no test part: the figures are those of the validation rows.")
+    part = "test" if len(parts.test) else "validation"
+    for model in judged:
+        if is_collapsed(target.task, model.answers[part], or_half(model.threshold)):
+            found.append(f"{model.name} gives one answer to (nearly) every sequence.")
+    return found
+
+
+def _entry(
+    name: str, kind: str, threshold: Threshold, estimates: dict[str, Estimates], target: Target
+) -> dict[str, Any]:
+    limits: Any = threshold
+    if isinstance(threshold, list):
+        limits = dict(zip(target.labels, threshold, strict=True))
+    entry: dict[str, Any] = {"name": name, "kind": kind, "threshold": limits}
+    entry["parts"] = {part: _plain(found.overall) for part, found in estimates.items()}
+    if target.task in ("multiclass", "multilabel"):
+        entry["per_label"] = {
+            part: {
+                label: _plain(values)
+                for label, values in zip(target.labels, found.per_label, strict=True)
+            }
+            for part, found in estimates.items()
+        }
+    return entry
+
+
+def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    """Estimates as JSON: NaN is null."""
+    return {
+        name: {k: (v if math.isfinite(v) else None) for k, v in estimate._asdict().items()}
+        for name, estimate in estimates.items()
+    }

@@ -1,0 +1,153 @@
+"""What a fine-tuning run is asked to do, and the recipe of each kind of model."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from lexome.batches.windows import parse_long
+from lexome.errors import InputError
+from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
+
+Method = Literal["full", "frozen"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecipe:
+    """How weights are changed; one a kind of model, every value can be overridden."""
+
+    epochs: int
+    patience: int  # epochs without a better validation figure before stopping
+    batch_size: int  # sequences a step
+    micro_tokens: int  # tokens in memory at once; a step adds up as many as it needs
+    learning_rate: float
+    weight_decay: float = 0.05
+    second_moment: float = 0.98  # AdamW's beta2
+    warmup: float = 0.5  # in epochs
+    clip: float = 1.0  # largest gradient norm
+    average: float = 0.99  # decay of the running mean of the weights, which is what is kept
+    smoothing: float = 0.02  # share of the label given to the others
+    mask: float = 0.0  # share of residues hidden in training
+    substitute: float = 0.0  # share of residues replaced by a similar one in training
+    positive_share: float = 0.0  # binary: rarer positives are drawn up to this share
+    class_weights: Literal["none", "balanced"] = "none"
+    head_hidden: int = 64
+    head_dropout: float = 0.4
+    composition: bool = False  # amino-acid frequencies of the whole sequence beside the tokens
+    long: str = "crop:511+511"
+
+
+RECIPES: dict[str, TrainRecipe] = {
+    "new:cnn": TrainRecipe(
+        epochs=10,
+        patience=5,
+        batch_size=64,
+        micro_tokens=32_768,
+        learning_rate=2.5e-3,
+        mask=0.1,
+        substitute=0.05,
+        positive_share=0.25,
+        composition=True,
+        long="crop:160+96",
+    ),
+    "new:encoder": TrainRecipe(
+        epochs=10,
+        patience=4,
+        batch_size=32,
+        micro_tokens=16_384,
+        learning_rate=1e-3,
+        mask=0.1,
+        substitute=0.05,
+        positive_share=0.25,
+        composition=True,
+        long="crop:160+96",
+    ),
+    "full": TrainRecipe(
+        epochs=5,
+        patience=2,
+        batch_size=16,
+        micro_tokens=4_096,
+        learning_rate=1e-4,
+        average=0.995,
+        positive_share=0.25,
+        head_dropout=0.2,
+    ),
+    "frozen": TrainRecipe(
+        epochs=40,
+        patience=8,
+        batch_size=128,
+        micro_tokens=1 << 30,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        long="window",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """One run: data, split, model, method. Unknown values are refused when made."""
+
+    model: str = "new:cnn"
+    method: Method = "full"
+    task: str = "auto"
+    positive: str | None = None
+    split: str = "cluster"
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    seeds: int = 3
+    seed: int = 1
+    unknown: UnknownPolicy = "refuse"
+    dtype: str = "auto"
+    device: str = "auto"
+    offline: bool = False
+    recipe: TrainRecipe = field(default_factory=lambda: RECIPES["new:cnn"])
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("method", self.method, METHODS),
+            ("unknown", self.unknown, UNKNOWN_POLICIES),
+        ):
+            if value not in known:
+                raise InputError(name, repr(value), " or ".join(known), f"`--{name} {known[0]}`")
+        if self.seeds < 1 or self.recipe.epochs < 1 or self.recipe.batch_size < 1:
+            raise InputError("settings", "a count below 1", "at least one", "`--seeds 1`")
+        if self.method == "frozen" and self.model.startswith("new:"):
+            raise InputError(
+                "method", f"frozen with {self.model}", "trained weights to freeze", "`--method full`"
+            )
+        if self.method == "full" and parse_long(self.recipe.long).kind == "window":
+            raise InputError(
+                "long", "window with --method full", "crop, whole or refuse", "`--long crop:511+511`"
+            )
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds to train with: `seed`, `seed` + 1, ..."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting as `key: value`, recipe values as `recipe.key`."""
+        plain = {k: v for k, v in asdict(self).items() if k != "recipe"}
+        return plain | {f"recipe.{k}": v for k, v in asdict(self.recipe).items()}
+
+
+def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
+    """The recipe for a model and method, with the values that were asked for put in.
+
+    Raises:
+        InputError: an override that no recipe has.
+    """
+    if method == "frozen":
+        key = "frozen"
+    elif model.startswith("new:encoder"):
+        key = "new:encoder"
+    else:
+        key = model if model in RECIPES else "full"
+    known = {f.name for f in fields(TrainRecipe)}
+    unknown = sorted(set(overrides) - known)
+    if unknown:
+        raise InputError(
+            "settings", f"the key {unknown[0]!r}", ", ".join(sorted(known)), "one of these"
+        )
+    return replace(RECIPES[key], **{k: v for k, v in overrides.items() if v is not None})

@@ -1,0 +1,153 @@
+"""From settings and clean sequences to examples and a network to train."""
+
+# Letters: N rows, G features.
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lexome.architectures.families import build, find_family, new_model, settings_of
+from lexome.architectures.predictor import HeadConfig, Predictor
+from lexome.batches.windows import check_length, crop, parse_long
+from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
+from lexome.devices import Reasoned, choose_device, choose_training_dtype
+from lexome.inference.embed import Recipe
+from lexome.inference.embed_file import embed_file
+from lexome.inference.model import Model
+from lexome.seeds import derive_seed
+from lexome.sequence.composition import compositions
+from lexome.sequence.records import Record
+from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.examples import Examples, encode_examples
+from lexome.training.settings import FinetuneSettings
+
+
+class Setup(NamedTuple):
+    """What all seeds of a run share."""
+
+    family: str  # of the backbone; "features" where a frozen backbone only gives vectors
+    card: ModelCard | None  # of loaded weights
+    tokenizer: CharacterTokenizer
+    device: Reasoned
+    dtype: Reasoned
+    context: int | None  # residues; None for models without a limit
+    backbone: Checkpoint | None
+
+
+def make_setup(settings: FinetuneSettings) -> Setup:
+    """Load what the settings name; new models are made per seed by `make_network`."""
+    device = choose_device(settings.device)
+    if settings.model.startswith("new:"):
+        family, _ = new_model(settings.model)
+        dtype = choose_training_dtype(settings.dtype, device.choice, family)
+        return Setup(family, None, CharacterTokenizer(), device, dtype, None, None)
+    checkpoint = load_checkpoint(settings.model, settings.offline)
+    family = "features" if settings.method == "frozen" else checkpoint.card.family
+    dtype = choose_training_dtype(settings.dtype, device.choice, family)
+    if settings.method == "frozen":
+        dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
+    limit = checkpoint.card.context - 2
+    return Setup(family, checkpoint.card, checkpoint.tokenizer, device, dtype, limit, checkpoint)
+
+
+def make_examples(
+    setup: Setup,
+    settings: FinetuneSettings,
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    targets: NDArray[Any],
+    cache: Path | None = None,
+    quiet: bool = True,
+) -> Examples:
+    """Tokens and features of clean sequences.
+
+    `cache` is where the vectors of a frozen backbone are kept (and taken up again); without it
+    they stay in memory.
+    """
+    recipe = settings.recipe
+    features = [compositions(sequences)] if recipe.composition else []
+    tokens = None
+    if setup.family == "features":
+        features.append(_frozen_vectors(setup, settings, ids, sequences, cache, quiet))
+    else:
+        tokens = encode_examples(shorten(sequences, ids, recipe.long, setup), setup.tokenizer)
+    features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
+    as_rows = setup.family != "features" and find_family(setup.family).rows
+    pad_id = setup.tokenizer.pad_id
+    return Examples(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice)
+
+
+def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setup) -> list[str]:
+    """Sequences as the policy for long ones leaves them.
+
+    Raises:
+        InputError: a sequence beyond the model's context under "refuse", or under a crop that
+            keeps more than the context.
+    """
+    policy = parse_long(long)
+    if policy.kind == "crop":
+        sequences = [crop(sequence, policy.head, policy.tail) for sequence in sequences]
+    if policy.kind in ("crop", "refuse") and setup.context is not None:
+        for id, sequence in zip(ids, sequences, strict=True):
+            check_length(len(sequence), setup.context, id)
+    return list(sequences)
+
+
+def make_network(
+    setup: Setup, settings: FinetuneSettings, num_outputs: int, examples: Examples, seed: int
+) -> Predictor:
+    """A network before its first step: loaded or random backbone, random head."""
+    torch.manual_seed(derive_seed("weights", seed))
+    backbone: nn.Module | None = None
+    if setup.backbone is not None and setup.family != "features":
+        backbone = _bare_copy(setup.backbone)
+    elif setup.family != "features":
+        backbone = new_model(settings.model)[1]
+    num_features = 0 if examples.features_NG is None else examples.features_NG.shape[1]
+    head = HeadConfig(
+        num_outputs=num_outputs,
+        num_features=num_features,
+        hidden=settings.recipe.head_hidden,
+        dropout=settings.recipe.head_dropout,
+    )
+    return Predictor(backbone, head).to(setup.device.choice)
+
+
+def _bare_copy(checkpoint: Checkpoint) -> nn.Module:
+    """The encoder without its language-model and contact heads, ready to train."""
+    wanted = replace(checkpoint.network.config, language_model_head=False, contact_head=False)
+    network = type(checkpoint.network)(wanted)
+    weights: dict[str, Tensor] = checkpoint.network.state_dict()
+    heads = ("language_model_head.", "contact_head.")
+    network.load_state_dict({k: v for k, v in weights.items() if not k.startswith(heads)})
+    return network
+
+
+def _frozen_vectors(
+    setup: Setup,
+    settings: FinetuneSettings,
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    cache: Path | None,
+    quiet: bool,
+) -> NDArray[np.float32]:
+    assert setup.backbone is not None and setup.card is not None
+    weights = build("encoder", settings_of(setup.backbone.network))
+    weights.load_state_dict(setup.backbone.network.state_dict())
+    model = Model(weights, setup.tokenizer, setup.card, setup.device.choice)  # type: ignore[arg-type]
+    records = [Record(id, sequence) for id, sequence in zip(ids, sequences, strict=True)]
+    recipe = Recipe(long=settings.recipe.long)
+    if cache is None:
+        from lexome.inference.embed import embed_records
+
+        return np.stack([row.values for row in embed_records(model, records, recipe)])
+    if not cache.exists():
+        embed_file(model, records, cache, recipe, {"for": "frozen features"}, quiet=quiet)
+    vectors: NDArray[np.float32] = pl.read_parquet(cache)["vector"].to_numpy()
+    return vectors

@@ -1,0 +1,210 @@
+"""What a column of labels asks for: two classes, several, several at once, or a number."""
+
+# Letters: N rows, K labels.
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexome.errors import InputError
+from lexome.evaluation.metrics import TASKS, Task
+
+POSITIVE_NAMES = ("1", "1.0", "true", "yes", "positive", "pos", "+")
+SEPARATORS = (";", "|", ",")
+# More distinct numbers than this are measurements, not classes.
+MOST_CLASSES_GUESSED = 20
+MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})
+
+
+class Target(NamedTuple):
+    """Labels in the form that training and metrics use."""
+
+    task: Task
+    labels: tuple[str, ...]  # names in the order of `values`; empty for regression
+    values: NDArray[Any]  # (N,) int for binary and multiclass, (N, K) int, or (N,) float64
+    guessed: bool  # whether the task was guessed from the values
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that a model gives for each row."""
+        return {"binary": 1, "regression": 1}.get(self.task, len(self.labels))
+
+    def take(self, rows: NDArray[np.int64]) -> "Target":
+        """The same for some of the rows."""
+        return self._replace(values=self.values[rows])
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell says that there is no label."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return str(value).strip().lower() in MISSING
+
+
+def spell(value: object) -> str:
+    """A label as people write it: 3.0 from a float column is 3, True is 1.
+
+    >>> spell(3.0), spell(True), spell(" yes ")
+    ('3', '1', 'yes')
+    """
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def read_target(
+    columns: Sequence[Sequence[object]],
+    names: Sequence[str],
+    task: str = "auto",
+    positive: str | None = None,
+    rows: Sequence[int] | None = None,
+) -> Target:
+    """Labels from one column, or from several columns of 0 and 1 (multi-label).
+
+    Args:
+        columns: the label columns, no value missing.
+        names: what the columns are called.
+        task: binary, multiclass, multilabel, regression, or auto to judge by the values.
+        positive: of two classes the one to find; else 1, true, yes, positive; else the later one.
+        rows: row numbers for messages, 1-based.
+    """
+    if task not in ("auto", *TASKS):
+        raise InputError("task", repr(task), "auto, " + ", ".join(TASKS), "`--task auto`")
+    if len(columns) > 1:
+        return _several_columns(columns, names, task, rows)
+    values, name = columns[0], names[0]
+    numbers = _numbers(values)
+    spelled = [spell(value) for value in values]
+    distinct = sorted(set(spelled), key=_natural)
+    chosen = task if task != "auto" else _guess(distinct, numbers, len(values), name)
+    guessed = task == "auto"
+    if chosen == "regression":
+        return Target("regression", (), _finite(values, numbers, name, rows), guessed)
+    if chosen == "multilabel":
+        return _separated(spelled, name, guessed)
+    _check_classes(distinct, chosen, name)
+    if chosen == "binary":
+        distinct = _positive_last(distinct, positive, name)
+    index = {label: i for i, label in enumerate(distinct)}
+    found = np.array([index[label] for label in spelled], dtype=np.int64)
+    return Target("binary" if chosen == "binary" else "multiclass", tuple(distinct), found, guessed)
+
+
+def _guess(
+    distinct: Sequence[str], numbers: NDArray[np.float64] | None, num: int, name: str
+) -> str:
+    if len(distinct) == 2:
+        return "binary"
+    if numbers is not None:
+        whole = bool((numbers == np.round(numbers)).all())
+        if not whole or len(distinct) > MOST_CLASSES_GUESSED:
+            return "regression"
+    elif len(distinct) > max(MOST_CLASSES_GUESSED, num // 10):
+        raise InputError(
+            f"label column {name!r}",
+            f"{len(distinct):,} different texts in {num:,} rows (the first: {distinct[0]!r})",
+            "two or more classes that repeat, or numbers",
+            "another column with `--label`, or `--task multiclass` if these are classes",
+        )
+    return "multiclass"
+
+
+def _several_columns(
+    columns: Sequence[Sequence[object]], names: Sequence[str], task: str, rows: Sequence[int] | None
+) -> Target:
+    if task not in ("auto", "multilabel"):
+        raise InputError(
+            "task", f"{task} with {len(columns)} label columns", "multilabel", "one `--label`"
+        )
+    values = np.zeros((len(columns[0]), len(columns)), dtype=np.int64)
+    for k, (column, name) in enumerate(zip(columns, names, strict=True)):
+        for i, value in enumerate(column):
+            text = spell(value).lower()
+            if text not in (*POSITIVE_NAMES, "0", "false", "no", "negative", "neg", "-"):
+                raise InputError(
+                    f"label column {name!r}, row {rows[i] if rows else i + 1}",
+                    repr(value),
+                    "0 or 1, as every column of a multi-label table has",
+                    "one `--label` column for classes or numbers",
+                )
+            values[i, k] = text in POSITIVE_NAMES
+    return Target("multilabel", tuple(names), values, task == "auto")
+
+
+def _separated(spelled: Sequence[str], name: str, guessed: bool) -> Target:
+    separator = next((s for s in SEPARATORS if any(s in text for text in spelled)), ";")
+    sets = [{part.strip() for part in text.split(separator)} - {""} for text in spelled]
+    labels = sorted(set().union(*sets), key=_natural)
+    if len(labels) < 2:
+        _check_classes(labels, "multilabel", name)
+    values = np.array([[label in found for label in labels] for found in sets], dtype=np.int64)
+    return Target("multilabel", tuple(labels), values, guessed)
+
+
+def _check_classes(distinct: Sequence[str], task: str, name: str) -> None:
+    where = f"label column {name!r}"
+    if len(distinct) < 2:
+        seen = f"one class only ({distinct[0]!r})" if distinct else "no label"
+        raise InputError(where, seen, "at least two classes", "a table that holds both kinds")
+    if task == "binary" and len(distinct) > 2:
+        raise InputError(
+            where,
+            f"{len(distinct):,} values ({', '.join(distinct[:4])}, ...)",
+            "two for a binary task",
+            "`--task multiclass` or `--task regression`",
+        )
+
+
+def _positive_last(distinct: list[str], positive: str | None, name: str) -> list[str]:
+    if positive is not None and positive not in distinct:
+        raise InputError(
+            f"label column {name!r}",
+            f"no {positive!r}",
+            f"the positive class among {', '.join(distinct)}",
+            f"`--positive {distinct[-1]}`",
+        )
+    chosen = positive or next(
+        (label for label in distinct if label.lower() in POSITIVE_NAMES), distinct[-1]
+    )
+    return sorted(distinct, key=lambda label: label == chosen)
+
+
+def _numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+    try:
+        return np.array([float(value) for value in values])  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _finite(
+    values: Sequence[object],
+    numbers: NDArray[np.float64] | None,
+    name: str,
+    rows: Sequence[int] | None,
+) -> NDArray[np.float64]:
+    for i, value in enumerate(values if numbers is None else numbers):
+        one = _numbers([value])
+        if one is None or not np.isfinite(one[0]):
+            raise InputError(
+                f"label column {name!r}, row {rows[i] if rows else i + 1}",
+                repr(values[i]),
+                "a finite number",
+                "`--task multiclass`, or to mend the row",
+            )
+    assert numbers is not None
+    if numbers.min() == numbers.max():
+        raise InputError(
+            f"label column {name!r}", "one value only", "values that differ", "another column"
+        )
+    return numbers
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)
