@@ -55,6 +55,12 @@ EPOCH = "epoch"
 STEP = "step"
 LOSS = "loss"
 SECONDS = "seconds"
+BEST = "best"
+# metrics that training shows after every epoch
+METRIC_COLUMNS = (
+    *("auroc", "auprc", "mcc", "accuracy", "macro_auroc", "macro_auprc", "macro_f1"),
+    *("spearman", "r2"),
+)
 
 MEANINGS = {
     ID: "first word of the record's name, or the table's id column; row_N without either",
@@ -106,7 +112,8 @@ MEANINGS = {
     STEP: "updates of the weights so far",
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
-}
+    BEST: "whether this is the epoch whose weights were kept",
+} | dict.fromkeys(METRIC_COLUMNS, "this metric on the rows of the part")
 
 PREFIXES = {  # families of columns, one for each label or dimension
     "label_": "true value of one label: label_<label>",

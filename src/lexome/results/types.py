@@ -1,6 +1,7 @@
 """The named tuples that functions hand over: plain values, no behaviour."""
 
 # Letters: S sequences, T tokens of one sequence (special tokens counted), L residues, V vocabulary, D width.
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -108,3 +109,12 @@ class ColumnChoice(NamedTuple):
 
     name: str
     is_guessed: bool
+
+
+class DeepLocFiles(NamedTuple):
+    """Where the tables of DeepLoc 2.0 were found, both in one layout."""
+
+    train: Path
+    hpa: Path | None  # the independent test set
+    origin: str  # for the report: where they come from, and why not from a better place
+    kind: str  # given, shared, download or simulated

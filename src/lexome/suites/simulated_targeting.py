@@ -2,14 +2,15 @@
 
 The grammar, from N to C terminus; every choice is a random draw from a seed:
 
-    protein  = signal domain
-    signal   = presequence | secretory | "M" | decoy       (by kind, see KINDS)
-    presequence = "M" helix cleavage    15-40 residues: basic and hydroxyl residues on one face of an
-                                        alpha helix, hydrophobic ones on the other, hardly any D or E;
-                                        cleaved behind R-2 (R x | S) or R-3 (R x [FY] | [SA])
-    secretory   = "M" n h c             1-5 residues with K or R, 8-13 hydrophobic ones, c with A x A
+    protein     = signal domain
+    signal      = presequence | secretory | "M" | decoy    (by kind, see KINDS)
+    presequence = "M" helix cleavage     15-40 residues: basic and hydroxyl residues on one face of
+                                         an alpha helix, hydrophobic ones on the other, hardly any
+                                         D or E; cut behind R-2 (R x | S) or R-3 (R x [FY] | [SA])
+    secretory   = "M" n h c              n: 1-5 residues, many of them K or R; h: 8-13 hydrophobic
+                                         ones; c: ends with A x A
     decoy       = a presequence with its letters shuffled: composition kept, helix and motif lost
-    domain   = residues of a composition that leans towards that of the kind; log-normal length
+    domain      = residues of a composition that leans as the kind does; log-normal length
 
 Relatives share a mutated domain, have signals of their own, and stand in one partition. Some
 mitochondrial proteins have no presequence, some others carry one in the middle, and a few labels
@@ -155,8 +156,10 @@ def draw_presequence(random: Generator) -> str:
 
 def draw_secretory(random: Generator) -> str:
     """A signal peptide of the secretory pathway: charged start, hydrophobic core, A x A."""
-    n_region = _letters(_draw_from({"K": 3, "R": 3, "S": 2, "N": 1}, random.integers(1, 6), random))
-    h_region = _letters(_draw_from(HYDROPHOBIC, random.integers(8, 14), random))
+    n_region = _letters(
+        _draw_from({"K": 3, "R": 3, "S": 2, "N": 1}, int(random.integers(1, 6)), random)
+    )
+    h_region = _letters(_draw_from(HYDROPHOBIC, int(random.integers(8, 14)), random))
     c_region = _letters(_draw_from({"S": 2, "G": 2, "T": 1, "Q": 1, "P": 1}, 4, random))
     before = "AVS"[random.integers(3)]
     return f"M{n_region}{h_region}{c_region[:3]}{before}{c_region[3]}A"
@@ -176,8 +179,10 @@ def _draw_domain(kind: Kind, random: Generator) -> NDArray[np.uint8]:
 def _composition(kind: Kind, random: Generator) -> NDArray[np.float64]:
     """The frequencies of a domain: those of its kind, and a character of its own."""
     leaning = np.array([kind.leaning.get(letter, 1.0) for letter in LETTERS])
-    weights = np.array(AVERAGE) * leaning * random.lognormal(0, 0.18, len(LETTERS))
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = (
+        np.array(AVERAGE) * leaning * random.lognormal(0, 0.18, len(LETTERS))
+    )
+    return np.asarray(weights / weights.sum())
 
 
 def _mutate(domain: NDArray[np.uint8], kind: Kind, random: Generator) -> NDArray[np.uint8]:

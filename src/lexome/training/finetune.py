@@ -36,6 +36,7 @@ from lexome.training.labelled import (
 from lexome.training.record import (
     Judged,
     describe_audit,
+    describe_balance,
     describe_environment,
     find_warnings,
     judge_all,
@@ -167,6 +168,7 @@ def finetune(
         "dtype": setup.dtype.choice,
         "device": setup.device.choice,
         "settings": settings.flat(),
+        "balance": describe_balance(data.target, parts),
         "cleaning": [count._asdict() for count in cleaning],
         "long_policy": f"{lengths.what} ({lengths.count:,} sequences)" if lengths else "none was longer",
         "audit": describe_audit(audit),

@@ -165,6 +165,23 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
     }
 
 
+def describe_balance(target: Target, parts: Parts) -> dict[str, Any]:
+    """How many rows of each label every part holds; a histogram for real values."""
+    found: dict[str, Any] = {}
+    edges = np.histogram_bin_edges(target.values, 30) if target.task == "regression" else None
+    for part, rows in parts._asdict().items():
+        values = target.values[rows]
+        if edges is not None:
+            counts = np.histogram(values, edges)[0]
+            found[part] = {"edges": edges.tolist(), "counts": counts.tolist()}
+        elif target.task == "multilabel":
+            found[part] = dict(zip(target.labels, values.sum(0).tolist(), strict=True))
+        else:
+            counts = np.bincount(values, minlength=len(target.labels))
+            found[part] = dict(zip(target.labels, counts.tolist(), strict=True))
+    return found
+
+
 def describe_environment() -> dict[str, Any]:
     """Versions and machine, for provenance."""
     return {
