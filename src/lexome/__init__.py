@@ -1,3 +1,45 @@
-"""Lexome: language models of DNA, RNA and proteins."""
+"""Lexome: language models of DNA, RNA and proteins.
+
+Exact, fast on any machine, never silently wrong. These are the names that most people need; each
+is imported when it is first used, so that `import lexome` stays quick.
+
+    model = lexome.load("esm2-8m")                      # catalogue name, directory or hub id
+    vectors = lexome.embed(model, "proteins.fasta")     # one vector a sequence
+    run = lexome.finetune("new:cnn", "proteins.csv", "Mitochondrion", output="runs/mito")
+    table = lexome.predict("runs/mito", "new.fasta")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "load": "lexome.inference.model",
+    "embed": "lexome.inference.embed",
+    "embed_residues": "lexome.inference.embed",
+    "finetune": "lexome.training.finetune",
+    "predict": "lexome.training.predict",
+    "SequenceClassifier": "lexome.training.estimators",
+    "SequenceRegressor": "lexome.training.estimators",
+}
+__all__ = [*_HOMES, "__version__"]
+
+if TYPE_CHECKING:
+    from lexome.inference.embed import embed as embed
+    from lexome.inference.embed import embed_residues as embed_residues
+    from lexome.inference.model import load as load
+    from lexome.training.estimators import SequenceClassifier as SequenceClassifier
+    from lexome.training.estimators import SequenceRegressor as SequenceRegressor
+    from lexome.training.finetune import finetune as finetune
+    from lexome.training.predict import predict as predict
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lexome' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

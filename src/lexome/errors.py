@@ -41,5 +41,8 @@ class Interrupted(LexomeError):
 def missing_extra(package: str, extra: str) -> EnvironmentProblem:
     """The error for an optional dependency that is not installed, with its install line."""
     return EnvironmentProblem(
-        f"package {package}", "no such package", "it to be installed", f"pip install 'lexome[{extra}]'"
+        f"package {package}",
+        "no such package",
+        "it to be installed",
+        f"pip install 'lexome[{extra}]'",
     )

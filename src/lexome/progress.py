@@ -68,9 +68,8 @@ class BarProgress(Progress):
     """A bar on a terminal."""
 
     def __init__(self, label: str, total: float | None, unit: str) -> None:
-        from rich.progress import BarColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
-        from rich.progress import TextColumn
 
         super().__init__(label, total, unit)
         self.bar = RichProgress(

@@ -32,9 +32,7 @@ def pack(
     return Packed(torch.from_numpy(tokens_T).to(device), layout)
 
 
-def in_batches(
-    items: Iterable[tuple[Item, int]], max_tokens: int
-) -> Iterator[list[Item]]:
+def in_batches(items: Iterable[tuple[Item, int]], max_tokens: int) -> Iterator[list[Item]]:
     """Group (item, number of tokens) into lists of at most `max_tokens`, keeping the order.
 
     An item longer than the budget gets a batch of its own: nothing is cut or left out.

@@ -47,7 +47,9 @@ RULES = [
     Rule("lm_head.bias", "language_model_head.bias"),
 ]
 UNUSED = [
-    Unused("embeddings.position_embeddings.weight", "positions are rotary; the table is a leftover"),
+    Unused(
+        "embeddings.position_embeddings.weight", "positions are rotary; the table is a leftover"
+    ),
     Unused("embeddings.position_ids", "a constant 0, 1, 2, ..."),
     Unused("pooler.dense.weight", "the pooler was never trained"),
     Unused("pooler.dense.bias", "the pooler was never trained"),

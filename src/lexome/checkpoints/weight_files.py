@@ -65,7 +65,9 @@ def read_json(path: Path) -> dict[str, object]:
             str(path.parent), f"no {path.name}", f"a file {path.name}", "the whole model directory"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise CheckpointError(str(path), f"broken JSON ({problem})", "JSON", "a fresh copy") from None
+        raise CheckpointError(
+            str(path), f"broken JSON ({problem})", "JSON", "a fresh copy"
+        ) from None
     if not isinstance(value, dict):
         raise CheckpointError(str(path), "no JSON object", "an object {...}", "a fresh copy")
     return value

@@ -74,9 +74,7 @@ def embed_file(
 
     with show_progress("Embedding", total, quiet=quiet) as progress:
         fingerprint = [model.card.sha256, model.dtype, asdict(recipe), vector_type]
-        tally = run_in_parts(
-            read_records(source), compute, output, fingerprint, notes, progress
-        )
+        tally = run_in_parts(read_records(source), compute, output, fingerprint, notes, progress)
     counts = tally.counts
     return EmbedSummary(
         tally.rows, counts["residues"], tally.resumed_rows, _mapped(tally), counts["windowed"]
@@ -110,7 +108,9 @@ def _table(
         matrices = [pl.Series(row.values.astype(numpy_type), dtype=element) for row in done]
         vectors = pl.Series(matrices, dtype=pl.List(element))
     else:
-        vectors = pl.Series(np.stack([row.values for row in done]).astype(numpy_type), dtype=element)
+        vectors = pl.Series(
+            np.stack([row.values for row in done]).astype(numpy_type), dtype=element
+        )
     return pl.DataFrame(
         {
             "id": [row.id for row in done],

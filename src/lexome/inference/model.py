@@ -148,7 +148,9 @@ class Model:
             made["hidden"] = _arrays(layout.split(hidden_TD))
         if "hidden_layers" in outputs:
             by_layer = [layout.split(layer) for layer in layers]
-            made["hidden_layers"] = _arrays([torch.stack([x[i] for x in by_layer]) for i in range(num)])
+            made["hidden_layers"] = _arrays(
+                [torch.stack([x[i] for x in by_layer]) for i in range(num)]
+            )
         if "attentions" in outputs:
             made["attentions"] = _arrays([torch.stack([x[i] for x in maps]) for i in range(num)])
         if "contacts" in outputs:

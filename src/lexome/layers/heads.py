@@ -3,10 +3,10 @@
 # Letters: N leading shape, D width, V vocabulary, M = layers x heads maps,
 #          T tokens of one sequence, L residues of one sequence.
 from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
 
 
 class LanguageModelHead(nn.Module):

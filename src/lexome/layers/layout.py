@@ -42,9 +42,7 @@ class PackedLayout:
     def attention_maps(self, query_THd: Tensor, key_THd: Tensor) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
         pairs = zip(query_THd.split(self.lengths), key_THd.split(self.lengths), strict=True)
-        return [
-            torch.softmax(torch.einsum("qhd,khd->hqk", q, k).float(), dim=-1) for q, k in pairs
-        ]
+        return [torch.softmax(torch.einsum("qhd,khd->hqk", q, k).float(), dim=-1) for q, k in pairs]
 
     def sums(self, values_TD: Tensor) -> Tensor:
         """The sum over each sequence, (S, D)."""

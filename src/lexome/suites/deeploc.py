@@ -49,9 +49,9 @@ def find_deeploc(
 
     In this order: `data` (a table, or a folder with both); `$LEXOME_SHARED` or `../shared`; what
     was downloaded earlier; a download from the public home; and a simulated set, for which
-    `origin` says that it is one and why. Both tables have the columns ACC, Sequence, Mitochondrion and the
-    other locations as 0 and 1; the training table also has Partition. One that is spelled otherwise
-    is written anew into the cache folder; nothing else is changed.
+    `origin` says that it is one and why. Both tables have the columns ACC, Sequence, Mitochondrion
+    and the other locations as 0 and 1; the training table also has Partition. One that is spelled
+    otherwise is written anew into the cache folder; nothing else is changed.
 
     Args:
         data: the user's own choice: what is wrong with it is an error, never passed over.
@@ -215,7 +215,7 @@ def _simulated(cache: Path, reason: str) -> DeepLocFiles:
     path = cache / f"simulated_{SIMULATED_ROWS}_{SIMULATED_SEED}.csv"
     _write(simulate_targeting(SIMULATED_ROWS, SIMULATED_SEED), path)
     origin = (
-        f"SIMULATED: {SIMULATED_ROWS:,} made-up proteins from a small grammar of targeting peptides;"
+        f"SIMULATED: {SIMULATED_ROWS:,} made-up proteins from a grammar of targeting peptides;"
         " no figure of this run says anything about real ones."
         f" Real data were out of reach: {reason}"
     )

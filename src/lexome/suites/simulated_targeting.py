@@ -44,7 +44,7 @@ NUM_PARTITIONS = 5
 SHARE_WITHOUT_SIGNAL = 0.12  # of the mitochondrial and secreted proteins
 SHARE_INNER_PRESEQUENCE = 0.04  # of the others: one that stands where it is never read
 SHARE_WRONG_LABEL = 0.015
-MUTATED = (0.25, 0.5)  # of a relative's domain
+MUTATED = (0.1, 0.4)  # of a relative's domain
 MOST_RELATIVES = 5
 
 
@@ -78,8 +78,10 @@ def simulate_targeting(num: int, seed: int) -> pl.DataFrame:
         raise InputError("num", f"{num}", "at least 50 proteins", "a larger number")
     random = numpy_generator("simulated-targeting", seed)
     rows: list[tuple[int, int, str]] = []
+    share = 0.0
     for kind_name, kind in KINDS.items():
-        rows += _draw_kind(kind_name, kind, round(kind.share * num), random)
+        share += kind.share
+        rows += _draw_kind(kind_name, kind, round(share * num) - len(rows), random)
     chosen = random.permutation(len(rows))
     mixed = [rows[i] for i in chosen]
     return pl.DataFrame(

@@ -150,7 +150,9 @@ def finetune(
     if finished is not None:
         announce("Done", f"{output} holds this very run already; nothing was computed")
         return finished
-    audit = audit_parts(data.sequences, _names(parts, len(data.ids)), truth_labels(data.target), data.ids)
+    audit = audit_parts(
+        data.sequences, _names(parts, len(data.ids)), truth_labels(data.target), data.ids
+    )
     _announce_split(announce, splitting, settings, parts, audit)
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
     facts: dict[str, Any] = {
@@ -170,7 +172,9 @@ def finetune(
         "settings": settings.flat(),
         "balance": describe_balance(data.target, parts),
         "cleaning": [count._asdict() for count in cleaning],
-        "long_policy": f"{lengths.what} ({lengths.count:,} sequences)" if lengths else "none was longer",
+        "long_policy": f"{lengths.what} ({lengths.count:,} sequences)"
+        if lengths
+        else "none was longer",
         "audit": describe_audit(audit),
         "data": describe_source(table) | {"rows": data.num_read},
         "environment": describe_environment(),
@@ -317,9 +321,7 @@ def _describe_split(
     }
 
 
-def _describe_model(
-    settings: FinetuneSettings, setup: Setup, parameters: int
-) -> dict[str, Any]:
+def _describe_model(settings: FinetuneSettings, setup: Setup, parameters: int) -> dict[str, Any]:
     card = setup.card
     return {
         "name": settings.model,

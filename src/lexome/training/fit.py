@@ -28,7 +28,17 @@ MONITORS = {
     "multilabel": "macro_auprc",
     "regression": "spearman",
 }
-SHOWN = ("auroc", "auprc", "mcc", "macro_auroc", "macro_auprc", "macro_f1", "accuracy", "spearman", "r2")
+SHOWN = (
+    "auroc",
+    "auprc",
+    "mcc",
+    "macro_auroc",
+    "macro_auprc",
+    "macro_f1",
+    "accuracy",
+    "spearman",
+    "r2",
+)
 
 
 class Parts(NamedTuple):

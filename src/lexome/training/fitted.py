@@ -39,9 +39,7 @@ def predict_each(
 ) -> NDArray[np.float32]:
     """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32."""
     num = len(sequences)
-    examples = make_examples(
-        fitted.setup, fitted.settings, ids, sequences, np.zeros(num, np.int64)
-    )
+    examples = make_examples(fitted.setup, fitted.settings, ids, sequences, np.zeros(num, np.int64))
     rows = np.arange(num)
     found = [
         answers(network, examples, rows, fitted.objective, fitted.settings.recipe.micro_tokens)

@@ -216,10 +216,7 @@ def _drop_repeats(
         key = hashlib.blake2b(sequence.encode(), digest_size=16).digest()
         groups.setdefault(key, []).append(i)
     conflicting = {
-        i
-        for group in groups.values()
-        if len({tuple(labels[i]) for i in group}) > 1
-        for i in group
+        i for group in groups.values() if len({tuple(labels[i]) for i in group}) > 1 for i in group
     }
     firsts = sorted(group[0] for group in groups.values() if group[0] not in conflicting)
     repeats = len(sequences) - len(conflicting) - len(firsts)

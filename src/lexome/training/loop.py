@@ -205,9 +205,7 @@ def _follow(state: _State, network: Predictor, decay: float) -> None:
 def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dict[str, Any]:
     raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(state.average)
-    found = answers(
-        network, job.examples, job.validation, job.objective, job.recipe.micro_tokens
-    )
+    found = answers(network, job.examples, job.validation, job.objective, job.recipe.micro_tokens)
     network.load_state_dict(raw)
     metrics = job.judge(found)
     figure = metrics.get(job.monitor, math.nan)

@@ -62,7 +62,9 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     smooth = truth * (1 - objective.smoothing) + objective.smoothing * prior
     losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
     if weights is not None:
-        losses = losses * torch.where(truth > 0.5, weights[-1] if logits.dim() == 1 else weights, 1.0)
+        losses = losses * torch.where(
+            truth > 0.5, weights[-1] if logits.dim() == 1 else weights, 1.0
+        )
     return losses.sum() if logits.dim() == 1 else losses.mean(1).sum()
 
 

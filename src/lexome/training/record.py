@@ -130,7 +130,7 @@ def write_audit(path: Path, audit: Audit, notes: dict[str, Any]) -> None:
     """The pairs of (nearly) equal sequences that stand in different parts."""
     columns = ["part_a", "id_a", "part_b", "id_b", "similarity", "same_label"]
     rows = [{name: getattr(pair, name) for name in columns} for pair in audit.pairs]
-    types = {name: pl.String for name in columns} | {
+    types = dict.fromkeys(columns, pl.String) | {
         "similarity": pl.Float64,
         "same_label": pl.Boolean,
     }

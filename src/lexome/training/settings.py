@@ -114,11 +114,17 @@ class FinetuneSettings:
             raise InputError("settings", "a count below 1", "at least one", "`--seeds 1`")
         if self.method == "frozen" and self.model.startswith("new:"):
             raise InputError(
-                "method", f"frozen with {self.model}", "trained weights to freeze", "`--method full`"
+                "method",
+                f"frozen with {self.model}",
+                "trained weights to freeze",
+                "`--method full`",
             )
         if self.method == "full" and parse_long(self.recipe.long).kind == "window":
             raise InputError(
-                "long", "window with --method full", "crop, whole or refuse", "`--long crop:511+511`"
+                "long",
+                "window with --method full",
+                "crop, whole or refuse",
+                "`--long crop:511+511`",
             )
 
     @property

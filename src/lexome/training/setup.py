@@ -1,7 +1,7 @@
 """From settings and clean sequences to examples and a network to train."""
 
 # Letters: N rows, G features.
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,0 +1,1 @@
+"""The command line: parse, call one function, write a table. No science lives here."""

@@ -1,0 +1,146 @@
+"""`lexome finetune`: a table of sequences with labels becomes a tested, saved classifier."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lexome.cli import options
+
+
+def finetune(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet; .gz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Label column; several times for several labels of 0 and 1."),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="new:cnn, new:encoder-small, new:encoder-medium, or a model."
+        ),
+    ] = "new:cnn",
+    method: Annotated[
+        str, typer.Option(help="full, or frozen: a head on vectors made once.")
+    ] = "full",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="cluster (by similarity group), column:NAME, chromosome:NAME, or random."
+        ),
+    ] = "cluster",
+    train: Annotated[str, typer.Option(help="Split column's values to train on: 0,1,2")] = "",
+    validation: Annotated[str, typer.Option(help="Values to validate on.")] = "",
+    test: Annotated[str, typer.Option(help="Values to test on.")] = "",
+    task: Annotated[
+        str, typer.Option(help="auto, binary, multiclass, multilabel or regression.")
+    ] = "auto",
+    positive: Annotated[str | None, typer.Option(help="Of two classes the one to find.")] = None,
+    sequence: Annotated[str | None, typer.Option(help="Sequence column; else guessed.")] = None,
+    id: Annotated[str | None, typer.Option(help="Id column; else guessed.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many times to train.")] = 3,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better validation figure.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
+    long: Annotated[
+        str | None,
+        typer.Option(help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen."),
+    ] = None,
+    unknown: Annotated[
+        str, typer.Option(help="Letters outside the alphabet: refuse or map.")
+    ] = "refuse",
+    dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16, in training.")] = "auto",
+    device: options.Device = "auto",
+    offline: options.Offline = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Give up the run that OUTPUT holds.")
+    ] = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Train, test and save a model, with a report; compare it with a composition baseline.
+
+    Similar sequences never stand on both sides of the default split. Killed at any moment, the
+    same command goes on to the same numbers.
+    """
+    from lexome.training.finetune import finetune as run_finetune
+
+    run = run_finetune(
+        model,
+        table,
+        label or None,
+        output=output,
+        sequence=sequence,
+        id=id,
+        method=method,
+        task=task,
+        positive=positive,
+        split=split,
+        train=_values(train),
+        validation=_values(validation),
+        test=_values(test),
+        seeds=seeds,
+        seed=seed,
+        unknown=unknown,
+        long=long,
+        epochs=epochs,
+        dtype=dtype,
+        device=device,
+        offline=offline,
+        overwrite=overwrite,
+        quiet=quiet,
+        announce=lambda what, text: options.say(what, text, quiet),
+        command=options.command_line(),
+        patience=patience,
+        learning_rate=learning_rate,
+        class_weights=class_weights,
+    )
+    for what, name in _lines(run.metrics):
+        options.say(what, figures(run.metrics, name), quiet)
+    for warning in run.facts["warnings"]:
+        options.say("Warning", warning, quiet)
+    options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)
+    options.say("Report", str(run.report), quiet)
+    options.answer({"run": run.directory, "report": run.report, "metrics": run.metrics}, json)
+
+
+finetune.examples = """\b
+Examples:
+  lexome finetune proteins.csv --label Mitochondrion -o runs/mito
+  lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
+      --split column:Partition --train 0,1,2 --validation 3 --test 4
+"""  # type: ignore[attr-defined]
+
+
+def figures(metrics: dict[str, object], name: str) -> str:
+    """The headline of one model with its intervals, on the test part."""
+    models = {m["name"]: m for m in metrics["models"]}  # type: ignore[attr-defined]
+    parts = models[name]["parts"]
+    part = "test" if "test" in parts else "validation"
+    texts = []
+    for key in metrics["headline"]:  # type: ignore[attr-defined]
+        found = parts[part].get(key)
+        if found and found["value"] is not None:
+            title = key.removeprefix("macro_").upper() if len(key) < 12 else key
+            low, high = found["low"], found["high"]
+            interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+            texts.append(f"{title} {found['value']:.3f}{interval}")
+    threshold = models[name]["threshold"]
+    if isinstance(threshold, float):
+        texts.append(f"threshold {threshold:.3f}")
+    return f"{name}: " + "   ".join(texts)
+
+
+def _lines(metrics: dict[str, object]) -> list[tuple[str, str]]:
+    models = metrics["models"]
+    kinds = {"mean": "Test", "ensemble": "Test", "baseline": "Baseline"}
+    return [(kinds[m["kind"]], m["name"]) for m in models if m["kind"] in kinds]  # type: ignore[attr-defined]
+
+
+def _values(text: str) -> list[str]:
+    return [value.strip() for value in text.split(",") if value.strip()]

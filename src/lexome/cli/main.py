@@ -1,0 +1,112 @@
+"""`lexome`: finds the verb, and turns every error into one line and an exit code."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from lexome import __version__
+from lexome.cli.doctor import doctor
+from lexome.cli.embed import embed
+from lexome.cli.finetune import finetune
+from lexome.cli.predict import predict
+from lexome.errors import Interrupted, LexomeError
+
+app = typer.Typer(
+    name="lexome",
+    help="Language models of DNA, RNA and proteins: exact, fast, never silently wrong.",
+    epilog="Start with: lexome doctor",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for verb in (doctor, embed, finetune, predict):
+    app.command(name=verb.__name__, epilog=getattr(verb, "examples", None))(verb)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Language models of DNA, RNA and proteins: exact, fast, never silently wrong."""
+    if version:
+        print(f"lexome {__version__}")
+        raise typer.Exit
+    if debug:
+        os.environ["LEXOME_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except typer.Abort:
+        code = 3
+    except LexomeError as problem:
+        code = _report(problem, problem.exit_code)
+    except OSError as problem:
+        code = _report(problem, 2)
+    except Exception as problem:
+        code = _usage_or_fault(problem)
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(
+        "lexome",
+        signal.Signals(number).name,
+        "to be left running",
+        "the same command again: what is finished is kept",
+    )
+
+
+def _usage_or_fault(problem: Exception) -> int:
+    show = getattr(problem, "show", None)  # click's own usage errors know how to print themselves
+    if show is not None:
+        show()
+        return int(getattr(problem, "exit_code", 2))
+    from lexome.errors import EnvironmentProblem
+    from lexome.results.files import translate_disk_errors
+
+    try:
+        with translate_disk_errors(_here()):
+            raise problem
+    except EnvironmentProblem as known:
+        return _report(known, 2)
+    except Exception:
+        return _report(problem, 1)
+
+
+def _here() -> "os.PathLike[str]":
+    from pathlib import Path
+
+    return Path.cwd()
+
+
+def _report(problem: Exception, code: int) -> int:
+    if os.environ.get("LEXOME_DEBUG"):
+        import traceback
+
+        traceback.print_exception(problem)
+    kind = "" if isinstance(problem, LexomeError | OSError) else f"{type(problem).__name__}: "
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    if code == 1 and kind:
+        text += " (our fault; `lexome --debug ...` shows where)"
+    print(f"error: {kind}{text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""`lexome predict`: a saved run answers new sequences."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lexome.cli import options
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a finished run.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="FASTA, FASTQ, GenBank, CSV, TSV, Parquet; .gz; -.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Table by its ending; else shown on the terminal."),
+    ] = None,
+    unknown: Annotated[
+        str | None,
+        typer.Option(help="Letters outside the alphabet: refuse or map; as in training."),
+    ] = None,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Write id, length, probability and prediction for every sequence, in input order.
+
+    The probability is the mean over the run's seeds; the prediction follows the saved threshold.
+    """
+    if output is None:
+        from lexome.results.tables import print_table
+        from lexome.training.predict import predict as predict_table
+
+        print_table(predict_table(run, source, unknown))
+        return
+    from lexome.training.predict import predict_file
+
+    notes = options.provenance(input=source)
+    done = predict_file(run, source, output, notes, unknown, device, quiet)
+    if done.resumed_rows:
+        options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
+    if done.mapped:
+        listed = ", ".join(f"{letter} {n:,}" for letter, n in done.mapped.items())
+        options.say("Mapped", f"{sum(done.mapped.values()):,} letters ({listed})", quiet)
+    called = ", ".join(f"{label!r} {n:,}" for label, n in sorted(done.calls.items()))
+    options.say(
+        "Saved", f"{output}: {done.rows:,} rows" + (f" ({called})" if called else ""), quiet
+    )
+    options.answer(done._asdict() | {"output": output}, json)
+
+
+predict.examples = """\b
+Examples:
+  lexome predict runs/mito new.fasta
+  lexome predict runs/mito new.fasta -o answers.csv
+"""  # type: ignore[attr-defined]
