@@ -209,7 +209,7 @@ def test_a_download_is_kept_and_needs_no_network_the_second_time(tmp_path: Path)
         (whole(PUBLIC_TRAIN.rsplit("\n", 2)[0].encode()), f"{PUBLIC_NAMES[0]}: 2 rows"),
         (whole(b"<html>\nplease log in\n</html>"), "the columns <html>"),
         (whole(b"id,seq\n1,MK\n"), f"{PUBLIC_NAMES[0]}: the columns id, seq"),
-        (whole(PUBLIC_TRAIN.encode()[:-40]), "fields"),
+        (whole(PUBLIC_TRAIN.encode()[:-20]), "fields"),
     ],
 )
 def test_a_download_that_fails_ends_in_a_simulated_set_that_says_so_and_why(

@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         return hidden_ND
 
     def trace(self, tokens_N: Tensor, layout: Layout, with_maps: bool = False) -> EncoderOutput:
-        """The same, keeping every layer's output and, if asked, every attention map (exact path)."""
+        """The same, keeping every layer's output and, if asked, every attention map (exact)."""
         turn = self.rotary(layout.positions_N)
         maps: list[list[Tensor]] = []
         layers = [self.embedding(tokens_N, layout)]

@@ -58,8 +58,9 @@ def new_model(spelling: str) -> tuple[str, nn.Module]:
         )
     family, settings = NEW_MODELS[spelling]
     network = build(family, settings)
-    if hasattr(network, "initialize"):
-        network.initialize()
+    initialize = getattr(network, "initialize", None)
+    if callable(initialize):
+        initialize()
     return family, network
 
 

@@ -24,8 +24,15 @@ class HeadConfig:
     dropout: float = 0.4
 
 
+def width_of(backbone: nn.Module) -> int:
+    """Channels that a backbone gives each token."""
+    width = backbone.width
+    assert isinstance(width, int)
+    return width
+
+
 class Predictor(nn.Module):
-    """Tokens (and features of the whole sequence) to outputs; without a backbone, features alone."""
+    """Tokens and features of the whole sequence to outputs; features alone without a backbone."""
 
     feature_mean: Tensor
     feature_scale: Tensor
@@ -35,7 +42,7 @@ class Predictor(nn.Module):
         self.config = config
         self.backbone = backbone
         self.pool = (
-            SequencePool(int(backbone.width), config.num_queries) if backbone is not None else None
+            SequencePool(width_of(backbone), config.num_queries) if backbone is not None else None
         )
         pooled = self.pool.width if self.pool is not None else 0
         self.answer = AnswerHead(
@@ -50,7 +57,8 @@ class Predictor(nn.Module):
         """Outputs (S, C): logits, or standardised values."""
         parts = []
         if self.backbone is not None and self.pool is not None:
-            assert tokens_N is not None and layout is not None
+            assert tokens_N is not None
+            assert layout is not None
             parts.append(self.pool(self.backbone(tokens_N, layout), layout))
         if self.config.num_features:
             assert features_SG is not None

@@ -1,5 +1,6 @@
 """What happens to a sequence that is longer than a model's context: never a silent cut."""
 
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from lexome.errors import InputError
@@ -65,7 +66,7 @@ def plan_windows(length: int, size: int) -> list[Window]:
         return [Window(0, length, 0, length)]
     step = max(size // 2, 1)
     starts = [*range(0, length - size, step), length - size]
-    middles = [(a + b + size) // 2 for a, b in zip(starts, starts[1:], strict=False)]
+    middles = [(a + b + size) // 2 for a, b in pairwise(starts)]
     borders = [0, *middles, length]
     return [
         Window(start, start + size, borders[i], borders[i + 1]) for i, start in enumerate(starts)

@@ -16,8 +16,8 @@ def doctor(json: options.Json = False) -> None:
         print(f"{finding.what:<{width}}  {finding.choice:<22}  {finding.reason}")
 
 
-doctor.examples = """\b
+EXAMPLES = """\b
 Examples:
   lexome doctor
   lexome doctor --json
-"""  # type: ignore[attr-defined]
+"""

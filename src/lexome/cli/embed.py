@@ -84,8 +84,8 @@ def embed(
     options.answer(done._asdict() | {"output": output}, json)
 
 
-embed.examples = """\b
+EXAMPLES = """\b
 Examples:
   lexome embed proteins.fasta -m models/esm2-8m -o vectors.parquet
   lexome embed proteins.csv -m esm2-35m --long window --dtype bf16 -o vectors.parquet
-"""  # type: ignore[attr-defined]
+"""

@@ -109,12 +109,12 @@ def finetune(
     options.answer({"run": run.directory, "report": run.report, "metrics": run.metrics}, json)
 
 
-finetune.examples = """\b
+EXAMPLES = """\b
 Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
-"""  # type: ignore[attr-defined]
+"""
 
 
 def figures(metrics: dict[str, object], name: str) -> str:

@@ -3,16 +3,15 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from lexome import __version__
-from lexome.cli.doctor import doctor
-from lexome.cli.embed import embed
-from lexome.cli.finetune import finetune
-from lexome.cli.predict import predict
+from lexome.cli import doctor, embed, finetune, predict
 from lexome.errors import Interrupted, LexomeError
 
 app = typer.Typer(
@@ -25,8 +24,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for verb in (doctor, embed, finetune, predict):
-    app.command(name=verb.__name__, epilog=getattr(verb, "examples", None))(verb)
+VERBS: dict[
+    str, tuple[Callable[..., None], str]
+] = {  # one line a verb: its function and the examples that end its help
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
+    "embed": (embed.embed, embed.EXAMPLES),
+    "finetune": (finetune.finetune, finetune.EXAMPLES),
+    "predict": (predict.predict, predict.EXAMPLES),
+}
+for name, (function, examples) in VERBS.items():
+    app.command(name=name, epilog=examples)(function)
 
 
 @app.callback(invoke_without_command=True)
@@ -43,7 +50,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -81,18 +91,12 @@ def _usage_or_fault(problem: Exception) -> int:
     from lexome.results.files import translate_disk_errors
 
     try:
-        with translate_disk_errors(_here()):
+        with translate_disk_errors(Path.cwd()):
             raise problem
     except EnvironmentProblem as known:
         return _report(known, 2)
     except Exception:
         return _report(problem, 1)
-
-
-def _here() -> "os.PathLike[str]":
-    from pathlib import Path
-
-    return Path.cwd()
 
 
 def _report(problem: Exception, code: int) -> int:

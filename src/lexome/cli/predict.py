@@ -51,8 +51,8 @@ def predict(
     options.answer(done._asdict() | {"output": output}, json)
 
 
-predict.examples = """\b
+EXAMPLES = """\b
 Examples:
   lexome predict runs/mito new.fasta
   lexome predict runs/mito new.fasta -o answers.csv
-"""  # type: ignore[attr-defined]
+"""

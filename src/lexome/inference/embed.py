@@ -118,7 +118,7 @@ def embed_records(
     counts: LetterCounts | None = None,
     max_tokens: int | None = None,
 ) -> Iterator[EmbeddedRow]:
-    """Stream `EmbeddedRow`s in input order; memory is bounded by the batch and the longest record."""
+    """Stream rows in input order; memory is bounded by the batch and the longest record."""
     layer = check_layer(model, recipe.layer)
     policy = parse_long(recipe.long)
     waiting: list[tuple[str, int, list[Window]]] = []  # in order, yet to be answered

@@ -9,7 +9,7 @@ that parts are never mixed up with another model's or another input's.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def run_in_parts(
     records: Iterable[Record],
     compute: Callable[[list[Record]], Answer],
     output: Path,
-    fingerprint: list[object],
+    fingerprint: Sequence[object],
     provenance: Callable[[Tally], dict[str, object]],
     progress: Progress,
 ) -> Tally:
@@ -104,7 +104,7 @@ def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
         yield Part(batch, digest.hexdigest())
 
 
-def parts_folder(output: Path, fingerprint: list[object]) -> Path:
+def parts_folder(output: Path, fingerprint: Sequence[object]) -> Path:
     """The hidden folder beside `output` that holds its parts while they are made."""
     digest = hashlib.blake2b(json.dumps(fingerprint, default=str).encode(), digest_size=6)
     return output.parent / f".{output.name}.{digest.hexdigest()}.parts"

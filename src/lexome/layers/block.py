@@ -42,5 +42,6 @@ class Block(nn.Module):
         """`x_ND` after attention and feed-forward, each added to what came in."""
         attended_ND = self.attention(self.attention_norm(x_ND), layout, turn, maps)
         x_ND = x_ND + self.dropout(attended_ND)
-        fed_ND: Tensor = self.feed_forward(self.feed_forward_norm(x_ND))
-        return x_ND + self.dropout(fed_ND)
+        fed_ND = self.feed_forward(self.feed_forward_norm(x_ND))
+        out_ND: Tensor = x_ND + self.dropout(fed_ND)
+        return out_ND

@@ -55,4 +55,5 @@ class ConvolutionBlock(nn.Module):
             shape = (len(x_SLD), 1, x_SLD.shape[-1])
             kept_S1D = torch.rand(shape, device=x_SLD.device) >= self.dropout
             change_SLD = change_SLD * (kept_S1D.to(change_SLD.dtype) / (1 - self.dropout))
-        return x_SLD + change_SLD * real_SL1
+        out_SLD: Tensor = x_SLD + change_SLD * real_SL1
+        return out_SLD

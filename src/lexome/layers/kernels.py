@@ -23,7 +23,7 @@ Activation = Literal["none", "gelu"]
 @cache
 def has_packed_linear() -> bool:
     """Whether oneDNN's linear with reordered weights works here: private to torch, so tried out."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
         x, weight, bias = torch.eye(2), torch.ones(3, 2), torch.zeros(3)
@@ -115,7 +115,7 @@ class FastAttention(nn.Module):
         value_NHd = projected[..., 2 * width :].view(shape)
         pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
         turned_NHd = torch.view_as_real(pairs_NHP * torch.complex(*turn)).flatten(-2)
-        query_NHd, key_NHd = turned_NHd.to(x_ND.dtype).split(self.num_heads, dim=-2)
+        query_NHd, key_NHd = torch.split(turned_NHd.to(x_ND.dtype), self.num_heads, dim=-2)
         if maps is not None:
             maps.append(layout.attention_maps(query_NHd, key_NHd))
         context: Tensor = self.output(layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))

@@ -30,7 +30,7 @@ class PackedLayout:
 
     def attend(self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor) -> Tensor:
         """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d)."""
-        split = [x.split(self.lengths) for x in (query_THd, key_THd, value_THd)]
+        split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         out = [
             F.scaled_dot_product_attention(
                 q.transpose(0, 1)[None], k.transpose(0, 1)[None], v.transpose(0, 1)[None], scale=1.0
@@ -41,7 +41,9 @@ class PackedLayout:
 
     def attention_maps(self, query_THd: Tensor, key_THd: Tensor) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
-        pairs = zip(query_THd.split(self.lengths), key_THd.split(self.lengths), strict=True)
+        pairs = zip(
+            torch.split(query_THd, self.lengths), torch.split(key_THd, self.lengths), strict=True
+        )
         return [torch.softmax(torch.einsum("qhd,khd->hqk", q, k).float(), dim=-1) for q, k in pairs]
 
     def sums(self, values_TD: Tensor) -> Tensor:
@@ -55,10 +57,10 @@ class PackedLayout:
 
     def split(self, values_TD: Tensor) -> list[Tensor]:
         """One tensor a sequence."""
-        return list(values_TD.split(self.lengths))
+        return list(torch.split(values_TD, self.lengths))
 
     def to_rows(self, values_TD: Tensor) -> tuple[Tensor, "PaddedLayout"]:
-        """The same as rows with zeros behind the end, for bricks that need neighbours side by side."""
+        """The same as rows with zeros behind the end, for bricks that look at neighbours."""
         rows = PaddedLayout(self.lengths, values_TD.device)
         values_SLD = values_TD.new_zeros(*rows.real_N.shape, *values_TD.shape[1:])
         return values_SLD.index_put((self.sequence_T, self.positions_N), values_TD), rows

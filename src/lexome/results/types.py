@@ -1,6 +1,6 @@
 """The named tuples that functions hand over: plain values, no behaviour."""
 
-# Letters: S sequences, T tokens of one sequence (special tokens counted), L residues, V vocabulary, D width.
+# Letters: S sequences, L residues, D width.
 from pathlib import Path
 from typing import NamedTuple
 

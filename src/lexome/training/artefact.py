@@ -118,7 +118,7 @@ def _setup(
 
 
 def _settings(saved: Any) -> FinetuneSettings:
-    plain = {
+    plain: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in _dict(saved).items() if k != "recipe"
     }
     known = {f.name for f in fields(TrainRecipe)}

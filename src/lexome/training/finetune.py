@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexome.batches.windows import parse_long
-from lexome.errors import InputError, ReloadMismatch
+from lexome.errors import ReloadMismatch
 from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.leakage import audit_parts
 from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
@@ -46,26 +45,18 @@ from lexome.training.record import (
     write_predictions,
     write_split,
 )
+from lexome.training.run_folder import (
+    Run,
+    already_done,
+    move_into_place,
+    open_folder,
+    read_run,
+)
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup
 
 Announce = Callable[[str, str], None]
 ENSEMBLE = "ensemble"
-
-
-class Run(NamedTuple):
-    """A finished run."""
-
-    directory: Path
-    report: Path
-    facts: dict[str, Any]  # run.json
-    metrics: dict[str, Any]  # metrics.json
-
-    def figure(self, metric: str, part: str = "test", model: str | None = None) -> float:
-        """One metric of one model; of the one that `lexome predict` uses where none is named."""
-        name = model or self.metrics["chosen"]
-        entry = next(m for m in self.metrics["models"] if m["name"] == name)
-        return float(entry["parts"][part][metric]["value"])
 
 
 def finetune(
@@ -146,7 +137,7 @@ def finetune(
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
     parts = _split(data, splitting, settings)
     fingerprint = _fingerprint(settings, data, parts)
-    finished = _already_done(output, fingerprint, overwrite)
+    finished = already_done(output, fingerprint, overwrite)
     if finished is not None:
         announce("Done", f"{output} holds this very run already; nothing was computed")
         return finished
@@ -171,15 +162,15 @@ def finetune(
         "device": setup.device.choice,
         "settings": settings.flat(),
         "balance": describe_balance(data.target, parts),
-        "cleaning": [count._asdict() for count in cleaning],
-        "long_policy": f"{lengths.what} ({lengths.count:,} sequences)"
+        "cleaning": [{"what": count.what, "count": count.number} for count in cleaning],
+        "long_policy": f"{lengths.what} ({lengths.number:,} sequences)"
         if lengths
         else "none was longer",
         "audit": describe_audit(audit),
         "data": describe_source(table) | {"rows": data.num_read},
         "environment": describe_environment(),
     }
-    folder = _open_folder(output, fingerprint, overwrite)
+    folder = open_folder(output, fingerprint, overwrite)
     with translate_disk_errors(folder):
         judged, fitted = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
@@ -198,15 +189,8 @@ def finetune(
         facts["seconds"] = round(time.monotonic() - began, 1)
         write_json(folder / "run.json", facts)
         write_finetune_report(folder)
-        _move_into_place(folder, output)
+        move_into_place(folder, output)
     return read_run(output)
-
-
-def read_run(directory: Path) -> Run:
-    """A finished run, read back."""
-    facts = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
-    return Run(directory, directory / "report.html", facts, metrics)
 
 
 def _train_and_judge(
@@ -345,65 +329,6 @@ def _fingerprint(settings: FinetuneSettings, data: LabelledTable, parts: Parts) 
     return digest.hexdigest()
 
 
-def _already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
-    if not output.exists():
-        return None
-    if (output / "run.json").exists():
-        found = read_run(output)
-        if found.facts.get("fingerprint") == fingerprint:
-            return found
-        what = "another run (other data, split or settings)"
-    elif output.is_dir() and not any(output.iterdir()):
-        return None
-    else:
-        what = "files that are no run of Lexome"
-    if overwrite and (output / "run.json").exists():
-        return None
-    raise InputError(
-        str(output), what, "a new directory", "another `--output`, or `--overwrite` for a run"
-    )
-
-
-def unfinished_folder(output: Path) -> Path:
-    """Where a run lies until it is finished."""
-    return output.parent / f".{output.name}.unfinished"
-
-
-def _open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
-    folder = unfinished_folder(output)
-    mark = folder / "fingerprint.txt"
-    with translate_disk_errors(folder):
-        if folder.exists() and (not mark.exists() or mark.read_text() != fingerprint):
-            if mark.exists() and not overwrite:
-                raise InputError(
-                    str(folder),
-                    "an unfinished run with other data, split or settings",
-                    "this run's own",
-                    "the earlier command to finish it, or `--overwrite` to give it up",
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not mark.exists():
-            mark.write_text(fingerprint)
-    return folder
-
-
-def _move_into_place(folder: Path, output: Path) -> None:
-    """The finished folder takes the place of `output` in one step."""
-    for path in [*folder.glob("state-*.safetensors"), folder / "fingerprint.txt"]:
-        path.unlink(missing_ok=True)
-    for path in folder.glob("features.parquet*"):
-        path.unlink()
-    if output.exists():
-        old = output.parent / f".{output.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        output.rename(old)
-        folder.rename(output)
-        shutil.rmtree(old)
-    else:
-        folder.rename(output)
-
-
 def _announce_table(announce: Announce, data: LabelledTable) -> None:
     target = data.target
     columns = ", ".join(
@@ -418,7 +343,7 @@ def _announce_table(announce: Announce, data: LabelledTable) -> None:
     if target.guessed:
         kind += "; guessed"
     announce("Reading", f"{data.where}: {data.num_read:,} rows; {columns} ({kind})")
-    counted = [f"{count.count:,} {count.what}" for count in data.cleaning if count.count]
+    counted = [f"{count.number:,} {count.what}" for count in data.cleaning if count.number]
     announce("Cleaning", "; ".join(counted) or "nothing to clean")
 
 

@@ -22,7 +22,7 @@ class Count(NamedTuple):
     """One line of the cleaning report."""
 
     what: str
-    count: int
+    number: int
 
 
 class LabelledTable(NamedTuple):

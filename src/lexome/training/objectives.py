@@ -72,12 +72,12 @@ def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32
     """Probabilities (N,) or (N, K), or values (N,), from a network's outputs."""
     outputs_NC = outputs_NC.float()
     if objective.task == "regression":
-        return (outputs_NC[:, 0] * objective.scale + objective.mean).numpy()  # type: ignore[no-any-return]
+        return (outputs_NC[:, 0] * objective.scale + objective.mean).numpy()
     if objective.task == "multiclass":
-        return outputs_NC.softmax(-1).numpy()  # type: ignore[no-any-return]
+        return outputs_NC.softmax(-1).numpy()
     if objective.task == "binary":
-        return (outputs_NC[:, 0] + objective.shift).sigmoid().numpy()  # type: ignore[no-any-return]
-    return outputs_NC.sigmoid().numpy()  # type: ignore[no-any-return]
+        return (outputs_NC[:, 0] + objective.shift).sigmoid().numpy()
+    return outputs_NC.sigmoid().numpy()
 
 
 def _balanced(target: Target, values: NDArray[Any]) -> Tensor:

@@ -137,7 +137,8 @@ def _frozen_vectors(
     cache: Path | None,
     quiet: bool,
 ) -> NDArray[np.float32]:
-    assert setup.backbone is not None and setup.card is not None
+    assert setup.backbone is not None
+    assert setup.card is not None
     weights = build("encoder", settings_of(setup.backbone.network))
     weights.load_state_dict(setup.backbone.network.state_dict())
     model = Model(weights, setup.tokenizer, setup.card, setup.device.choice)  # type: ignore[arg-type]

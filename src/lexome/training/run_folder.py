@@ -1,0 +1,96 @@
+"""Where a run lies: beside its final place until it is whole, then there in one step."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lexome.errors import InputError
+from lexome.results.files import translate_disk_errors
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    directory: Path
+    report: Path
+    facts: dict[str, Any]  # run.json
+    metrics: dict[str, Any]  # metrics.json
+
+    def figure(self, metric: str, part: str = "test", model: str | None = None) -> float:
+        """One metric of one model; of the one that `lexome predict` uses where none is named."""
+        name = model or self.metrics["chosen"]
+        entry = next(m for m in self.metrics["models"] if m["name"] == name)
+        return float(entry["parts"][part][metric]["value"])
+
+
+def read_run(directory: Path) -> Run:
+    """A finished run, read back."""
+    facts = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    return Run(directory, directory / "report.html", facts, metrics)
+
+
+def already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
+    """The finished run at `output` where it is this very run; None where the place is free.
+
+    Raises:
+        InputError: another run or other files stand there.
+    """
+    if not output.exists():
+        return None
+    if (output / "run.json").exists():
+        found = read_run(output)
+        if found.facts.get("fingerprint") == fingerprint:
+            return found
+        what = "another run (other data, split or settings)"
+    elif output.is_dir() and not any(output.iterdir()):
+        return None
+    else:
+        what = "files that are no run of Lexome"
+    if overwrite and (output / "run.json").exists():
+        return None
+    raise InputError(
+        str(output), what, "a new directory", "another `--output`, or `--overwrite` for a run"
+    )
+
+
+def unfinished_folder(output: Path) -> Path:
+    """Where a run lies until it is finished."""
+    return output.parent / f".{output.name}.unfinished"
+
+
+def open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
+    """The folder to work in, with what an earlier, killed start of the same run left there."""
+    folder = unfinished_folder(output)
+    mark = folder / "fingerprint.txt"
+    with translate_disk_errors(folder):
+        if folder.exists() and (not mark.exists() or mark.read_text() != fingerprint):
+            if mark.exists() and not overwrite:
+                raise InputError(
+                    str(folder),
+                    "an unfinished run with other data, split or settings",
+                    "this run's own",
+                    "the earlier command to finish it, or `--overwrite` to give it up",
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not mark.exists():
+            mark.write_text(fingerprint)
+    return folder
+
+
+def move_into_place(folder: Path, output: Path) -> None:
+    """The finished folder takes the place of `output` in one step."""
+    for path in [*folder.glob("state-*.safetensors"), folder / "fingerprint.txt"]:
+        path.unlink(missing_ok=True)
+    for path in folder.glob("features.parquet*"):
+        path.unlink()
+    if output.exists():
+        old = output.parent / f".{output.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        output.rename(old)
+        folder.rename(output)
+        shutil.rmtree(old)
+    else:
+        folder.rename(output)
