@@ -32,4 +32,8 @@ def sources() -> list[Source]:
     """Every Python file of the package."""
     files = sorted(PACKAGE.rglob("*.py"))
     assert len(files) > 20, f"hardly any source under {PACKAGE}"
-    return [Source(path, text, ast.parse(text)) for path in files for text in [path.read_text()]]
+    return [
+        Source(path, text, ast.parse(text))
+        for path in files
+        for text in [path.read_text(encoding="utf-8")]
+    ]

@@ -66,7 +66,7 @@ def test_a_package_folder_holds_a_docstring_and_imports_only() -> None:
 
 @pytest.mark.parametrize("page", ["MAP.md", "CONTRIBUTING.md"])
 def test_every_path_that_the_page_names_exists(page: str) -> None:
-    named = set(PATH_IN_TEXT.findall((PROJECT / page).read_text()))
+    named = set(PATH_IN_TEXT.findall((PROJECT / page).read_text(encoding="utf-8")))
     assert len(named) > 10, "the page names hardly a path: is the pattern still right?"
     roots = (PROJECT, PACKAGE)
     # demo/, runs/ and .venv/ are made by the commands of the Makefile
@@ -80,7 +80,7 @@ def test_every_path_that_the_page_names_exists(page: str) -> None:
 
 
 def test_every_room_is_on_the_map() -> None:
-    text = (PROJECT / "MAP.md").read_text()
+    text = (PROJECT / "MAP.md").read_text(encoding="utf-8")
     rooms = {source.room for source in sources() if source.path.parent != PACKAGE}
     missing = {room for room in rooms if f"{room}/" not in text}
     assert not missing, f"MAP.md does not mention {sorted(missing)}"

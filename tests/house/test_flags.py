@@ -38,7 +38,7 @@ def test_the_flags_are_those_of_the_snapshot() -> None:
     assert len(lines) > 10
     if os.environ.get("LEXOME_WRITE_FLAGS"):
         SNAPSHOT.write_text("\n".join(lines) + "\n")
-    before, now = set(SNAPSHOT.read_text().splitlines()), set(lines)
+    before, now = set(SNAPSHOT.read_text(encoding="utf-8").splitlines()), set(lines)
     assert before == now, "\n".join(
         ["the flags have changed (to accept: see this file's first lines)"]
         + [f"- {line}" for line in sorted(before - now)]

@@ -50,9 +50,8 @@ def imported_rooms(tree: ast.Module) -> list[tuple[int, str]]:
                 parts = alias.name.split(".")
                 if parts[0] == "lexome":
                     found.append((node.lineno, parts[1] if len(parts) > 1 else FRONT))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if match := NAMED.fullmatch(node.value):
-                found.append((node.lineno, match[1]))
+        elif isinstance(node, ast.Constant) and (match := NAMED.fullmatch(str(node.value))):
+            found.append((node.lineno, match[1]))
     return found
 
 

@@ -31,9 +31,18 @@ RULES = [
         for theirs, ours in _LINEARS.items()
         for kind in ("weight", "bias")
     ),
+    # transformers 5 gives norms of this spelling TensorFlow's old names when it saves.
+    *(
+        Rule(f"{_LAYER}{theirs}.{old}", f"{_BLOCK}{ours}.{kind}")
+        for theirs, ours in _LINEARS.items()
+        if theirs.endswith("LayerNorm")
+        for old, kind in (("gamma", "weight"), ("beta", "bias"))
+    ),
     # Stored once a layer, or once; all must agree, and the file's rounded values are the model's.
     Rule(f"{_LAYER}attention.self.rotary_embeddings.inv_freq", "rotary.inv_freq"),
     Rule("rotary_embeddings.inv_freq", "rotary.inv_freq"),
+    # transformers 5.23 writes this very name, star and all.
+    Rule("encoder.layer.*.attention.self.rotary_embeddings.inv_freq", "rotary.inv_freq"),
     *(
         Rule(f"{theirs}.{kind}", f"{ours}.{kind}")
         for theirs, ours in {
@@ -87,8 +96,8 @@ def load_esm2(directory: Path) -> LoadedEncoder:
     vocabulary = _read_vocabulary(directory)
     tensors = {name.removeprefix("esm."): t for name, t in read_tensors(directory).items()}
     renamed, accounting = rename(tensors, RULES, UNUSED, str(directory))
-    renamed.setdefault("rotary.inv_freq", _published_inv_freq(settings))
     config = read_config(settings, set(renamed), str(directory / "config.json"))
+    renamed.setdefault("rotary.inv_freq", _published_inv_freq(config))
     with torch.device("meta"):  # no memory and no random values for what the file will fill
         network = Encoder(config)
     fill(network, renamed, str(directory))
@@ -119,13 +128,22 @@ def read_config(settings: dict[str, object], tensors: set[str], where: str) -> E
                 where, f"{theirs} = {value!r}", "a positive whole number", "the published config"
             )
         sizes[ours] = value
+    architectures = settings.get("architectures")
+    has_head = any(name.startswith("language_model_head.") for name in tensors)
+    if architectures == ["EsmForMaskedLM"] and not has_head:
+        raise CheckpointError(
+            where,
+            "EsmForMaskedLM in the config but no lm_head tensor in the weights",
+            "the trained head, which would stay random otherwise",
+            "the whole checkpoint, or architectures EsmModel for the bare encoder",
+        )
     eps = settings.get("layer_norm_eps", 1e-5)
     return EncoderConfig(
         **sizes,
         layer_norm_eps=float(eps) if isinstance(eps, int | float) else 1e-5,
         token_dropout=bool(settings.get("token_dropout", True)),
         # A file of the bare encoder (EsmModel) has no heads: then asking for logits is an error.
-        language_model_head=any(name.startswith("language_model_head.") for name in tensors),
+        language_model_head=has_head,
         contact_head=any(name.startswith("contact_head.") for name in tensors),
         context=1024,
     )
@@ -142,8 +160,7 @@ def _read_vocabulary(directory: Path) -> tuple[str, ...]:
     return esm_vocabulary()
 
 
-def _published_inv_freq(settings: dict[str, object]) -> Tensor:
+def _published_inv_freq(config: EncoderConfig) -> Tensor:
     """For files that leave the frequencies out: current transformers recomputes them as here."""
-    heads, width = settings.get("num_attention_heads"), settings.get("hidden_size")
-    head_width = int(str(width)) // int(str(heads))
+    head_width = config.width // config.num_heads
     return 1.0 / 10000 ** (torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)

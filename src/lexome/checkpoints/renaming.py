@@ -50,7 +50,7 @@ def rename(
                 where,
                 f"the tensor {name} {tuple(tensor.shape)}, which this architecture does not have",
                 "only tensors of the published layout",
-                "the model's own architecture, or `lexome models` for those that are known",
+                "a checkpoint of the architecture that config.json names",
             )
         if ours is None:
             accounting.unused[name] = str(reason)

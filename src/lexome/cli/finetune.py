@@ -100,8 +100,8 @@ def finetune(
         learning_rate=learning_rate,
         class_weights=class_weights,
     )
-    for what, name in _lines(run.metrics):
-        options.say(what, figures(run.metrics, name), quiet)
+    for what, text in options.figure_lines(run.metrics):
+        options.say(what, text, quiet)
     for warning in run.facts["warnings"]:
         options.say("Warning", warning, quiet)
     options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)
@@ -115,31 +115,6 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
 """
-
-
-def figures(metrics: dict[str, object], name: str) -> str:
-    """The headline of one model with its intervals, on the test part."""
-    models = {m["name"]: m for m in metrics["models"]}  # type: ignore[attr-defined]
-    parts = models[name]["parts"]
-    part = "test" if "test" in parts else "validation"
-    texts = []
-    for key in metrics["headline"]:  # type: ignore[attr-defined]
-        found = parts[part].get(key)
-        if found and found["value"] is not None:
-            title = key.removeprefix("macro_").upper() if len(key) < 12 else key
-            low, high = found["low"], found["high"]
-            interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-            texts.append(f"{title} {found['value']:.3f}{interval}")
-    threshold = models[name]["threshold"]
-    if isinstance(threshold, float):
-        texts.append(f"threshold {threshold:.3f}")
-    return f"{name}: " + "   ".join(texts)
-
-
-def _lines(metrics: dict[str, object]) -> list[tuple[str, str]]:
-    models = metrics["models"]
-    kinds = {"mean": "Test", "ensemble": "Test", "baseline": "Baseline"}
-    return [(kinds[m["kind"]], m["name"]) for m in models if m["kind"] in kinds]  # type: ignore[attr-defined]
 
 
 def _values(text: str) -> list[str]:

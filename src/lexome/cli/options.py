@@ -44,3 +44,28 @@ def answer(summary: dict[str, Any], as_json: bool) -> None:
     """The summary of a verb as JSON on stdout, where asked for."""
     if as_json:
         print(json.dumps(summary, default=str))
+
+
+def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """The headline of mean, ensemble and baseline with their intervals, a line each."""
+    kinds = {"mean": "Test", "ensemble": "Test", "baseline": "Baseline"}
+    models = [model for model in metrics["models"] if model["kind"] in kinds]
+    return [(kinds[m["kind"]], _figures(m, metrics["headline"])) for m in models]
+
+
+def _figures(model: dict[str, Any], headline: list[str]) -> str:
+    part = "test" if "test" in model["parts"] else "validation"
+    texts = []
+    for key in headline:
+        found = model["parts"][part].get(key)
+        if not found or found["value"] is None:
+            continue
+        text = f"{key.replace('_', ' ').upper() if len(key) < 6 else key} {found['value']:.3f}"
+        if found["low"] is not None:
+            text += f" [{found['low']:.3f}, {found['high']:.3f}]"
+        if key == "auprc" and model["parts"][part].get("prevalence"):
+            text += f" (prevalence {model['parts'][part]['prevalence']['value']:.2f})"
+        texts.append(text)
+    if isinstance(model["threshold"], float):
+        texts.append(f"threshold {model['threshold']:.3f}")
+    return f"{model['name']}: " + "   ".join(texts)

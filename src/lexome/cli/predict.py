@@ -17,6 +17,10 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="Table by its ending; else shown on the terminal."),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Judge the run on this label column of IN instead of writing a table."),
+    ] = None,
     unknown: Annotated[
         str | None,
         typer.Option(help="Letters outside the alphabet: refuse or map; as in training."),
@@ -29,6 +33,9 @@ def predict(
 
     The probability is the mean over the run's seeds; the prediction follows the saved threshold.
     """
+    if label:
+        _judge(run, source, label, unknown, device, quiet, json)
+        return
     if output is None:
         from lexome.results.tables import print_table
         from lexome.training.predict import predict as predict_table
@@ -51,8 +58,27 @@ def predict(
     options.answer(done._asdict() | {"output": output}, json)
 
 
+def _judge(
+    run: Path,
+    source: str,
+    label: list[str],
+    unknown: str | None,
+    device: str,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Print the figures of the run on a table whose labels are known."""
+    from lexome.training.judge_run import judge_run
+
+    metrics = judge_run(run, source, label, unknown=unknown, device=device)
+    for what, text in options.figure_lines(metrics):
+        print(f"{what:<10} {text}") if not json else options.say(what, text, quiet)
+    options.answer(metrics, json)
+
+
 EXAMPLES = """\b
 Examples:
   lexome predict runs/mito new.fasta
   lexome predict runs/mito new.fasta -o answers.csv
+  lexome predict runs/mito known.csv --label Mitochondrion
 """

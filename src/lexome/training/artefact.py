@@ -20,7 +20,7 @@ from lexome.training.objectives import Objective
 from lexome.training.settings import FinetuneSettings, TrainRecipe
 from lexome.training.setup import Setup
 
-CONFIG, BASE = "config.json", "base.safetensors"
+CONFIG, BASE, BASELINE = "config.json", "base.safetensors", "baseline.json"
 FORMAT = "lexome-run 1"
 
 

@@ -21,10 +21,16 @@ from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.results.types import Audit
 from lexome.sequence.alphabet import ALPHABETS
-from lexome.training.artefact import load_artefact, save_artefact
-from lexome.training.baseline import baseline_name, fit_baseline
+from lexome.training.artefact import BASELINE, load_artefact, save_artefact
+from lexome.training.baseline import (
+    baseline_name,
+    fit_baseline,
+    predict_baseline,
+    save_baseline,
+)
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, predict_each, truth_labels
+from lexome.training.judge_run import ENSEMBLE
 from lexome.training.labelled import (
     Columns,
     LabelledTable,
@@ -56,7 +62,6 @@ from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup
 
 Announce = Callable[[str, str], None]
-ENSEMBLE = "ensemble"
 
 
 def finetune(
@@ -235,8 +240,10 @@ def _train_and_judge(
     mean = each.mean(0, dtype=np.float64)
     threshold = choose(target, parts.validation, mean[:num])
     judged.append(Judged(ENSEMBLE, "ensemble", _by_part(mean, num), threshold))
-    plain = fit_baseline(data.sequences, target, parts.train)[held_out]
+    baseline = fit_baseline(data.sequences, target, parts.train)
+    plain = predict_baseline(baseline, [data.sequences[i] for i in held_out])
     limit = choose(target, parts.validation, plain[:num])
+    save_baseline(baseline._replace(threshold=limit), folder / BASELINE)
     judged.append(Judged(baseline_name(target.task), "baseline", _by_part(plain, num), limit))
     return judged, fitted._replace(threshold=threshold)
 

@@ -1,0 +1,99 @@
+"""A saved run judged on labels that it has never seen: an independent test set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lexome.errors import InputError
+from lexome.training.artefact import BASELINE, load_artefact
+from lexome.training.baseline import baseline_name, load_baseline, predict_baseline
+from lexome.training.fit import Parts
+from lexome.training.fitted import Fitted, predict_each
+from lexome.training.labelled import Columns, LabelledTable, read_labelled
+from lexome.training.record import HEADLINE, Judged, judge_all
+from lexome.training.run_folder import read_run
+from lexome.training.target import Target
+
+ENSEMBLE = "ensemble"
+
+
+def judge_run(
+    run: str | Path,
+    table: Any,
+    label: str | Sequence[str],
+    *,
+    sequence: str | None = None,
+    id: str | None = None,
+    unknown: str | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Metrics of every seed, their mean, the ensemble and the baseline on a labelled table.
+
+    Thresholds are those that the run chose on its own validation part. The layout is that of
+    metrics.json, with the part "test".
+
+    Raises:
+        InputError: a table that cannot be read, or labels that the run does not know.
+    """
+    directory = Path(run)
+    fitted = load_artefact(directory, device)
+    labels = [label] if isinstance(label, str) else list(label)
+    data = read_labelled(
+        table,
+        Columns(sequence, labels, id),
+        fitted.setup.tokenizer.alphabet,
+        unknown or fitted.settings.unknown,  # type: ignore[arg-type]
+        fitted.task,
+        fitted.labels[1] if fitted.task == "binary" else None,
+    )
+    target = _conform(data, fitted)
+    judged = _judge(directory, fitted, data)
+    rows = np.arange(len(data.ids))
+    parts = Parts(rows[:0], rows[:0], rows)
+    entries = judge_all(target, parts, data.sequences, judged)
+    return {"models": entries, "chosen": ENSEMBLE, "headline": HEADLINE[fitted.task]}
+
+
+def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:
+    each = predict_each(fitted, data.ids, data.sequences)
+    limits = {m["name"]: m["threshold"] for m in read_run(directory).metrics["models"]}
+    judged = []
+    for seed, found in zip(fitted.settings.all_seeds, each, strict=True):
+        name = f"seed {seed}"
+        judged.append(Judged(name, "seed", {"test": found}, _limit(limits[name], fitted)))
+    mean = each.mean(0, dtype=np.float64)
+    judged.append(Judged(ENSEMBLE, "ensemble", {"test": mean}, fitted.threshold))
+    baseline = load_baseline(directory / BASELINE)
+    plain = predict_baseline(baseline, data.sequences)
+    name = baseline_name(fitted.task)
+    return [*judged, Judged(name, "baseline", {"test": plain}, baseline.threshold)]
+
+
+def _limit(saved: Any, fitted: Fitted) -> Any:
+    """A threshold as metrics.json keeps it, as a number or a list in label order."""
+    return [saved[label] for label in fitted.labels] if isinstance(saved, dict) else saved
+
+
+def _conform(data: LabelledTable, fitted: Fitted) -> Target:
+    """The table's labels in the run's order."""
+    target = data.target
+    strange = sorted(set(target.labels) - set(fitted.labels))
+    if strange:
+        raise InputError(
+            data.where,
+            f"the label {strange[0]!r}",
+            "labels that the run knows: " + ", ".join(fitted.labels),
+            "another `--label`",
+        )
+    if target.labels == fitted.labels:
+        return target
+    if target.task == "multilabel":
+        values = np.zeros((len(data.ids), len(fitted.labels)), np.int64)
+        for k, name in enumerate(target.labels):
+            values[:, fitted.labels.index(name)] = target.values[:, k]
+    else:
+        order = np.array([fitted.labels.index(name) for name in target.labels])
+        values = order[target.values]
+    return target._replace(labels=fitted.labels, values=values)
