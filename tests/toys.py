@@ -45,11 +45,18 @@ def random_sequence(generator: np.random.Generator, low: int = 30, high: int = 6
     return "".join(generator.choice(list(AMINO_ACIDS), generator.integers(low, high)))
 
 
-def motif_table(num: int = 120, seed: int = 0, share: float = 0.5) -> pl.DataFrame:
+def motif_table(
+    num: int = 120,
+    seed: int = 0,
+    share: float = 0.5,
+    scrambled: bool = True,
+    lengths: tuple[int, int] = (30, 60),
+) -> pl.DataFrame:
     """Proteins with label 1 where they hold MOTIF, and label 0 where they hold it scrambled.
 
-    Both kinds have the same composition, so only the order of residues tells them apart. `part`
-    puts six tenths into train and two into validation and test each, with equal shares of labels.
+    Both kinds have the same composition, so only the order of residues tells them apart; without
+    `scrambled`, which is easier, the others hold random residues instead. `part` puts six tenths
+    into train and two into validation and test each, with equal shares of labels.
     """
     generator = np.random.default_rng(seed)
     rows = []
@@ -57,8 +64,9 @@ def motif_table(num: int = 120, seed: int = 0, share: float = 0.5) -> pl.DataFra
         label = int((i + 1) * share) > int(i * share)
         letters = MOTIF
         while not label and letters == MOTIF:
-            letters = "".join(generator.permutation(list(MOTIF)))
-        sequence = random_sequence(generator)
+            pool = MOTIF if scrambled else AMINO_ACIDS
+            letters = "".join(generator.permutation(list(pool))[: len(MOTIF)])
+        sequence = random_sequence(generator, *lengths)
         at = int(generator.integers(0, len(sequence)))
         part = ("train", "train", "train", "validation", "test")[(i // 2) % 5]
         rows.append((f"p{i}", sequence[:at] + letters + sequence[at:], int(label), part))

@@ -32,10 +32,22 @@ class ReloadMismatch(LexomeError):
     exit_code = 1
 
 
-class Interrupted(LexomeError):
-    """SIGINT or SIGTERM arrived; what is finished is kept and the same command resumes."""
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived; what is finished is kept and the same command resumes.
+
+    It may arrive anywhere, so it is no `Exception`: code that handles one (a number that cannot
+    be parsed, a missing package) must not take the signal for it and go on.
+    """
 
     exit_code = 3
+
+    def __init__(self, signal: str) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+    def __str__(self) -> str:
+        remedy = "the same command again: what is finished is kept"
+        return f"lexome: saw {self.signal}, expected to be left running. Try {remedy}."
 
 
 def missing_extra(package: str, extra: str) -> EnvironmentProblem:

@@ -128,6 +128,13 @@ def read_config(settings: dict[str, object], tensors: set[str], where: str) -> E
                 where, f"{theirs} = {value!r}", "a positive whole number", "the published config"
             )
         sizes[ours] = value
+    if sizes["width"] % (2 * sizes["num_heads"]):
+        raise CheckpointError(
+            where,
+            f"num_attention_heads = {sizes['num_heads']} for hidden_size = {sizes['width']}",
+            "heads of an equal and even width",
+            "the published config",
+        )
     architectures = settings.get("architectures")
     has_head = any(name.startswith("language_model_head.") for name in tensors)
     if architectures == ["EsmForMaskedLM"] and not has_head:

@@ -14,7 +14,15 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 def weight_paths(directory: Path) -> list[Path]:
     """The safetensors files of a model directory: one, or the shards that its index names."""
     if (directory / INDEX).is_file():
-        names = sorted(set(json.loads((directory / INDEX).read_text())["weight_map"].values()))
+        shards = read_json(directory / INDEX).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise CheckpointError(
+                str(directory / INDEX),
+                "no weight_map",
+                "the file of each tensor",
+                "a fresh download of the model",
+            )
+        names = sorted({str(name) for name in shards.values()})
         if any(Path(name).name != name for name in names):
             raise CheckpointError(
                 str(directory / INDEX),

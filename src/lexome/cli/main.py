@@ -63,7 +63,7 @@ def main() -> None:
         code = stop.exit_code
     except typer.Abort:
         code = 3
-    except LexomeError as problem:
+    except (LexomeError, Interrupted) as problem:
         code = _report(problem, problem.exit_code)
     except OSError as problem:
         code = _report(problem, 2)
@@ -74,12 +74,7 @@ def main() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(
-        "lexome",
-        signal.Signals(number).name,
-        "to be left running",
-        "the same command again: what is finished is kept",
-    )
+    raise Interrupted(signal.Signals(number).name)
 
 
 def _usage_or_fault(problem: Exception) -> int:
@@ -99,12 +94,16 @@ def _usage_or_fault(problem: Exception) -> int:
         return _report(problem, 1)
 
 
-def _report(problem: Exception, code: int) -> int:
+def _report(problem: BaseException, code: int) -> int:
     if os.environ.get("LEXOME_DEBUG"):
         import traceback
 
         traceback.print_exception(problem)
-    kind = "" if isinstance(problem, LexomeError | OSError) else f"{type(problem).__name__}: "
+    kind = (
+        ""
+        if isinstance(problem, LexomeError | Interrupted | OSError)
+        else f"{type(problem).__name__}: "
+    )
     text = " ".join(str(problem).split()) or type(problem).__name__
     if code == 1 and kind:
         text += " (our fault; `lexome --debug ...` shows where)"

@@ -40,7 +40,7 @@ def predict(
         from lexome.results.tables import print_table
         from lexome.training.predict import predict as predict_table
 
-        print_table(predict_table(run, source, unknown))
+        print_table(predict_table(run, source, unknown, device))
         return
     from lexome.training.predict import predict_file
 

@@ -2,7 +2,7 @@
 
 # Letters: L residues, T tokens over a batch, D width, S sequences.
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -119,7 +119,6 @@ def embed_records(
     max_tokens: int | None = None,
 ) -> Iterator[EmbeddedRow]:
     """Stream rows in input order; memory is bounded by the batch and the longest record."""
-    layer = check_layer(model, recipe.layer)
     policy = parse_long(recipe.long)
     waiting: list[tuple[str, int, list[Window]]] = []  # in order, yet to be answered
 
@@ -133,10 +132,8 @@ def embed_records(
                 yield Piece(record.id, np.concatenate([tokens[:1], inner, tokens[-1:]]))
 
     keep_residues = recipe.pooling == "none" or policy.kind == "window"
-    compute = _compute_residues if keep_residues else _compute_pooled
-    results = run_batches(
-        pieces(), lambda packed: compute(model, packed, recipe, layer), model.device, max_tokens
-    )
+    compute = (residue_vectors if keep_residues else pooled_vectors)(model, recipe)
+    results = run_batches(pieces(), compute, model.device, max_tokens)
     for result in results:
         id, length, windows = waiting.pop(0)
         values = result
@@ -204,21 +201,32 @@ def _hidden(model: Model, packed: Packed, layer: int) -> Tensor:
     return model.network.trace(*packed).layers[layer]
 
 
-def _compute_pooled(model: Model, packed: Packed, recipe: Recipe, layer: int) -> list[FloatArray]:
-    hidden_TD = _hidden(model, packed, layer).float()
-    parts = packed.layout.split(hidden_TD)
-    if recipe.pooling == "cls":
-        pooled_SD = torch.stack([part[0] for part in parts])
-    elif recipe.pooling == "max":
-        pooled_SD = torch.stack([part[1:-1].amax(0) for part in parts])
-    else:
-        pooled_SD = torch.stack([part[1:-1].mean(0) for part in parts])
-    return list(pooled_SD.cpu().numpy())
+def pooled_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
+    """What turns a packed batch into one vector a sequence, special tokens left out of the pool."""
+    layer = check_layer(model, recipe.layer)
+
+    def compute(packed: Packed) -> list[FloatArray]:
+        parts = packed.layout.split(_hidden(model, packed, layer).float())
+        if recipe.pooling == "cls":
+            pooled_SD = torch.stack([part[0] for part in parts])
+        elif recipe.pooling == "max":
+            pooled_SD = torch.stack([part[1:-1].amax(0) for part in parts])
+        else:
+            pooled_SD = torch.stack([part[1:-1].mean(0) for part in parts])
+        return list(pooled_SD.cpu().numpy())
+
+    return compute
 
 
-def _compute_residues(model: Model, packed: Packed, recipe: Recipe, layer: int) -> list[FloatArray]:
-    hidden_TD = _hidden(model, packed, layer).float().cpu()
-    return [part[1:-1].numpy() for part in packed.layout.split(hidden_TD)]
+def residue_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
+    """What turns a packed batch into one matrix (L, D) a sequence."""
+    layer = check_layer(model, recipe.layer)
+
+    def compute(packed: Packed) -> list[FloatArray]:
+        hidden_TD = _hidden(model, packed, layer).float().cpu()
+        return [part[1:-1].numpy() for part in packed.layout.split(hidden_TD)]
+
+    return compute
 
 
 def _kept(residues_LD: FloatArray, window: Window) -> FloatArray:

@@ -19,7 +19,7 @@ from lexome.inference.embed import (
     prepare,
 )
 from lexome.inference.model import Model
-from lexome.inference.parts import Answer, Tally, run_in_parts
+from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
 from lexome.io.sources import read_records
 from lexome.progress import show_progress
 from lexome.sequence.records import Record
@@ -57,6 +57,7 @@ def embed_file(
         raise InputError("vectors", repr(vector_type), "float16 or float32", "`--vectors float32`")
     if output.suffix not in (".parquet", ".pq"):
         raise InputError(str(output), f"the ending {output.suffix!r}", ".parquet", "`-o x.parquet`")
+    check_output(output)
     check_layer(model, recipe.layer)
     total = survey(model, source, recipe)
 

@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import polars as pl
 
+from lexome.errors import InputError
 from lexome.progress import Progress
-from lexome.results.tables import read_provenance, write_table
+from lexome.results.tables import find_writer, read_provenance, write_table
 from lexome.sequence.records import Record
 
 # A part is some seconds of work for a small model, so a kill costs little.
 PART_RESIDUES, PART_RECORDS = 250_000, 2_000
+PARTS_ENDING = ".parts"
 
 
 class Part(NamedTuple):
@@ -63,6 +65,7 @@ def run_in_parts(
         provenance: what goes into the output's metadata, from the tally.
         progress: counts residues of input.
     """
+    check_output(output)
     folder = parts_folder(output, fingerprint)
     paths: list[Path] = []
     rows, resumed, counts = 0, 0, {}  # type: int, int, dict[str, int]
@@ -85,8 +88,21 @@ def run_in_parts(
             counts[name] = counts.get(name, 0) + count
     tally = Tally(rows, resumed, counts)
     write_table((pl.read_parquet(path) for path in paths), output, provenance(tally))
-    shutil.rmtree(folder)
+    for left in output.parent.iterdir():  # also what was begun for it by another recipe
+        if left.name.startswith(f".{output.name}.") and left.name.endswith(PARTS_ENDING):
+            shutil.rmtree(left)
     return tally
+
+
+def check_output(output: Path) -> None:
+    """Refuse before the work an output that could not be written after it.
+
+    Raises:
+        InputError: a folder, or an ending of no table.
+    """
+    if output.is_dir():
+        raise InputError(str(output), "a folder", "the name of a file to write", f"{output}/NAME")
+    find_writer(output)
 
 
 def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
@@ -107,4 +123,4 @@ def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
 def parts_folder(output: Path, fingerprint: Sequence[object]) -> Path:
     """The hidden folder beside `output` that holds its parts while they are made."""
     digest = hashlib.blake2b(json.dumps(fingerprint, default=str).encode(), digest_size=6)
-    return output.parent / f".{output.name}.{digest.hexdigest()}.parts"
+    return output.parent / f".{output.name}.{digest.hexdigest()}{PARTS_ENDING}"

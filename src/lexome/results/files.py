@@ -71,6 +71,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 with temporary.open("rb") as source, path.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
             else:
+                # A writer that put a file of its own there (safetensors) made it private.
+                temporary.chmod(os.fstat(lock).st_mode)
                 _flush_to_disk(temporary, os.O_RDWR)
                 temporary.replace(path)
     finally:  # also after Ctrl-C

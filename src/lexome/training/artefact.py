@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lexome.architectures.families import build, settings_of
@@ -17,6 +18,7 @@ from lexome.results.files import atomic_path, write_json
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training.fitted import Fitted
 from lexome.training.objectives import Objective
+from lexome.training.run_folder import unfinished_folder
 from lexome.training.settings import FinetuneSettings, TrainRecipe
 from lexome.training.setup import Setup
 
@@ -45,10 +47,10 @@ def load_artefact(directory: Path, device: str = "auto") -> Fitted:
         CheckpointError: not a run of Lexome, an unfinished one, or weights that do not fit.
     """
     if not directory.is_dir() or not (directory / CONFIG).exists():
-        there = "an unfinished run" if (directory / ".unfinished").exists() else "no config.json"
+        seen = "no config.json" if directory.exists() else "no such directory"
         raise CheckpointError(
             str(directory),
-            there if directory.exists() else "no such directory",
+            "an unfinished run" if unfinished_folder(directory).exists() else seen,
             "a finished run of `lexome finetune`",
             "the same `lexome finetune` command again, which resumes",
         )
@@ -137,7 +139,12 @@ def _load_weights(network: torch.nn.Module, path: Path) -> None:
         raise CheckpointError(
             str(path.parent), f"no {path.name}", "the whole run", "copying the whole directory"
         )
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as problem:
+        raise CheckpointError(
+            str(path), f"a broken file ({problem})", "whole safetensors", "an unchanged copy"
+        ) from problem
     try:
         network.load_state_dict(tensors)
     except RuntimeError as problem:

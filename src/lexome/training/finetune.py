@@ -141,7 +141,7 @@ def finetune(
     setup = make_setup(settings)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
     parts = _split(data, splitting, settings)
-    fingerprint = _fingerprint(settings, data, parts)
+    fingerprint = _fingerprint(settings, setup, data, parts)
     finished = already_done(output, fingerprint, overwrite)
     if finished is not None:
         announce("Done", f"{output} holds this very run already; nothing was computed")
@@ -324,10 +324,13 @@ def _describe_model(settings: FinetuneSettings, setup: Setup, parameters: int) -
     }
 
 
-def _fingerprint(settings: FinetuneSettings, data: LabelledTable, parts: Parts) -> str:
-    """What makes a run the same run: settings, clean rows, labels, parts."""
+def _fingerprint(
+    settings: FinetuneSettings, setup: Setup, data: LabelledTable, parts: Parts
+) -> str:
+    """What makes a run the same run: settings, loaded weights, clean rows, labels, parts."""
     digest = hashlib.blake2b(digest_size=12)
     digest.update(json.dumps(settings.flat(), sort_keys=True, default=str).encode())
+    digest.update(setup.card.sha256.encode() if setup.card else b"")
     for id, sequence in zip(data.ids, data.sequences, strict=True):
         digest.update(f"{id}\0{sequence}\0".encode())
     digest.update(np.ascontiguousarray(data.target.values).tobytes())

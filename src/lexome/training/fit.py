@@ -13,6 +13,7 @@ from lexome.architectures.predictor import Predictor
 from lexome.evaluation.calibration import choose_threshold, choose_thresholds
 from lexome.evaluation.metrics import measure
 from lexome.progress import show_progress
+from lexome.results.files import write_text
 from lexome.training.examples import Examples
 from lexome.training.fitted import Fitted, Threshold
 from lexome.training.loop import Job, train
@@ -92,6 +93,8 @@ def fit_seeds(
         network.load_state_dict(trained.weights)
         networks.append(network.eval())
         history += trained.history
+    # A kill between an epoch's line and its state makes that line twice.
+    write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
     return Fitted(settings, setup, objective, target.labels, networks, None), history
 
 

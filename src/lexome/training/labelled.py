@@ -75,13 +75,16 @@ def read_labelled(
     """
     raw = _read(source, columns)
     kept = _drop_empty(raw)
-    sequences, mapped = _clean_letters(raw, kept, alphabet, unknown)
+    cleaned, mapped = _clean_letters(raw, kept, alphabet, unknown)
+    # "map" leaves nothing of a lone stop sign
+    kept = [i for i, sequence in zip(kept, cleaned, strict=True) if sequence]
+    sequences = [sequence for sequence in cleaned if sequence]
     _check_ids(raw, kept)
     labels = [[spell(column[i]) for column in raw.labels] for i in kept]
     survivors, repeats, conflicts = _drop_repeats(sequences, labels)
     counts = [
-        Count("empty sequences dropped", raw.num_empty(kept)),
-        Count("rows without a label dropped", raw.num_unlabelled(kept)),
+        Count("empty sequences dropped", raw.num_empty() + len(cleaned) - len(sequences)),
+        Count("rows without a label dropped", raw.num_unlabelled(len(cleaned))),
         Count("repeated rows merged (same sequence, same label)", repeats),
         Count("rows with conflicting labels dropped (same sequence)", conflicts),
         *mapped,
@@ -121,11 +124,11 @@ class _Raw(NamedTuple):
     labels: list[list[object]]
     split: list[str] | None
 
-    def num_empty(self, kept: Sequence[int]) -> int:
+    def num_empty(self) -> int:
         return sum(not sequence for sequence in self.sequences)
 
-    def num_unlabelled(self, kept: Sequence[int]) -> int:
-        return len(self.sequences) - len(kept) - self.num_empty(kept)
+    def num_unlabelled(self, num_kept: int) -> int:
+        return len(self.sequences) - num_kept - self.num_empty()
 
 
 def _read(source: Any, asked: Columns) -> _Raw:

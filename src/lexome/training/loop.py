@@ -205,11 +205,15 @@ def _follow(state: _State, network: Predictor, decay: float) -> None:
 def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dict[str, Any]:
     raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(state.average)
-    found = answers(network, job.examples, job.validation, job.objective, job.recipe.micro_tokens)
+    metrics: dict[str, float] = {}
+    if len(job.validation):
+        metrics = job.judge(
+            answers(network, job.examples, job.validation, job.objective, job.recipe.micro_tokens)
+        )
     network.load_state_dict(raw)
-    metrics = job.judge(found)
     figure = metrics.get(job.monitor, math.nan)
-    is_best = bool(figure > state.best_figure) or not state.best
+    # Without validation rows there is nothing to choose by: the last epoch is kept.
+    is_best = bool(figure > state.best_figure) or not state.best or not len(job.validation)
     state.epoch += 1
     entry: dict[str, Any] = {
         "seed": seed,
@@ -235,7 +239,8 @@ def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dic
 
 
 def _headline(entry: dict[str, Any]) -> str:
-    name = next(n for n in ("auroc", "macro_auroc", "spearman", "loss") if n in entry)
+    names = ("auroc", "macro_auroc", "spearman", "loss", "train_loss")
+    name = next(n for n in names if n in entry)
     return f"{name.removeprefix('macro_').upper()} {entry[name]:.3f}"
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from lexome.batches.windows import check_length, parse_long
 from lexome.errors import InputError
-from lexome.inference.parts import Answer, Tally, run_in_parts
+from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
 from lexome.io.sources import read_records
 from lexome.progress import show_progress
 from lexome.sequence.alphabet import check_letters, map_letters
@@ -28,19 +29,23 @@ class PredictSummary(NamedTuple):
     mapped: dict[str, int]
 
 
-def predict(run: str | Path, source: Any, unknown: str | None = None) -> pl.DataFrame:
+def predict(
+    run: str | Path, source: Any, unknown: str | None = None, device: str = "auto"
+) -> pl.DataFrame:
     """Answers of a saved run to sequences, in memory: id, length, probability or value, prediction.
 
     Args:
         run: the directory that `finetune` made.
         source: a sequence, a list, a frame, or a path.
         unknown: letters outside the alphabet: refuse or map; as in training where not given.
+        device: auto, cpu, cuda or cuda:N.
     """
-    fitted = load_artefact(Path(run))
+    fitted = load_artefact(Path(run), device)
+    policy = _policy(fitted, unknown)
     records = list(read_records(source))
     if not records:
         raise InputError("source", "no sequence", "at least one", "another source")
-    return _answer(fitted, records, unknown or fitted.settings.unknown).table
+    return _answer(fitted, records, policy).table
 
 
 def predict_file(
@@ -55,7 +60,8 @@ def predict_file(
     """The same for any size of input, written to a table by its ending, in bounded memory."""
     directory = Path(run)
     fitted = load_artefact(directory, device)
-    policy = unknown or fitted.settings.unknown
+    policy = _policy(fitted, unknown)
+    check_output(output)
     total = _survey(fitted, source, policy)
 
     def notes(tally: Tally) -> dict[str, object]:
@@ -79,11 +85,25 @@ def predict_file(
     )
 
 
+def _policy(fitted: Fitted, unknown: str | None) -> str:
+    if unknown not in (None, "refuse", "map"):
+        raise InputError("unknown", repr(unknown), "refuse or map", "`--unknown map`")
+    return unknown or fitted.settings.unknown
+
+
 def _answer(fitted: Fitted, records: list[Record], unknown: str) -> Answer:
     letters: Counter[str] = Counter()
     clean = [_clean(fitted, record, unknown, letters) for record in records]
     ids = [record.id for record in records]
     found = predict_mean(fitted, ids, clean)
+    broken = ~np.isfinite(found).reshape(len(ids), -1).all(axis=1)
+    if broken.any():
+        raise InputError(
+            ids[int(broken.argmax())],
+            "a NaN in its answer",
+            "finite values",
+            "a run whose training did not diverge",
+        )
     called = decide_labels(fitted.task, fitted.labels, found, fitted.threshold)
     table = {
         "id": ids,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lexome.errors import InputError
-from lexome.results.files import translate_disk_errors
+from lexome.results.files import translate_disk_errors, write_text
 
 
 class Run(NamedTuple):
@@ -39,20 +39,30 @@ def already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
     """
     if not output.exists():
         return None
-    if (output / "run.json").exists():
-        found = read_run(output)
-        if found.facts.get("fingerprint") == fingerprint:
+    found = _read_if_run(output)
+    if found is not None:
+        if found.facts["fingerprint"] == fingerprint:
             return found
         what = "another run (other data, split or settings)"
     elif output.is_dir() and not any(output.iterdir()):
         return None
     else:
         what = "files that are no run of Lexome"
-    if overwrite and (output / "run.json").exists():
+    if overwrite and found is not None:
         return None
     raise InputError(
         str(output), what, "a new directory", "another `--output`, or `--overwrite` for a run"
     )
+
+
+def _read_if_run(directory: Path) -> Run | None:
+    """The finished run of a directory; None for a directory or file that is something else."""
+    try:
+        found = read_run(directory)
+    except (OSError, ValueError):
+        return None
+    is_run = isinstance(found.facts, dict) and "fingerprint" in found.facts
+    return found if is_run else None
 
 
 def unfinished_folder(output: Path) -> Path:
@@ -76,21 +86,21 @@ def open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not mark.exists():
-            mark.write_text(fingerprint)
+            write_text(mark, fingerprint)
     return folder
 
 
 def move_into_place(folder: Path, output: Path) -> None:
-    """The finished folder takes the place of `output` in one step."""
-    for path in [*folder.glob("state-*.safetensors"), folder / "fingerprint.txt"]:
-        path.unlink(missing_ok=True)
-    for path in folder.glob("features.parquet*"):
-        path.unlink()
+    """The finished folder takes the place of `output` in one step.
+
+    What only the work needed is left out, and so is what kills left behind: every hidden entry.
+    """
+    for path in list(folder.iterdir()):
+        if path.name.startswith(("state-", "features.parquet", "fingerprint.txt", ".")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    old = output.parent / f".{output.name}.old"  # also of a run killed between these steps
+    shutil.rmtree(old, ignore_errors=True)
     if output.exists():
-        old = output.parent / f".{output.name}.old"
-        shutil.rmtree(old, ignore_errors=True)
         output.rename(old)
-        folder.rename(output)
-        shutil.rmtree(old)
-    else:
-        folder.rename(output)
+    folder.rename(output)
+    shutil.rmtree(old, ignore_errors=True)

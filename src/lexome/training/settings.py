@@ -9,6 +9,8 @@ from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
 
 Method = Literal["full", "frozen"]
 METHODS: tuple[str, ...] = get_args(Method)
+ClassWeights = Literal["none", "balanced"]
+CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class TrainRecipe:
     mask: float = 0.0  # share of residues hidden in training
     substitute: float = 0.0  # share of residues replaced by a similar one in training
     positive_share: float = 0.0  # binary: rarer positives are drawn up to this share
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: ClassWeights = "none"
     head_hidden: int = 64
     head_dropout: float = 0.4
     composition: bool = False  # amino-acid frequencies of the whole sequence beside the tokens
@@ -107,11 +109,24 @@ class FinetuneSettings:
         for name, value, known in (
             ("method", self.method, METHODS),
             ("unknown", self.unknown, UNKNOWN_POLICIES),
+            ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
         ):
             if value not in known:
-                raise InputError(name, repr(value), " or ".join(known), f"`--{name} {known[0]}`")
-        if self.seeds < 1 or self.recipe.epochs < 1 or self.recipe.batch_size < 1:
-            raise InputError("settings", "a count below 1", "at least one", "`--seeds 1`")
+                option = f"`--{name.replace('_', '-')} {known[0]}`"
+                raise InputError(name, repr(value), " or ".join(known), option)
+        recipe = self.recipe
+        for name, count in (
+            ("seeds", self.seeds),
+            ("epochs", recipe.epochs),
+            ("patience", recipe.patience),
+            ("batch_size", recipe.batch_size),
+        ):
+            if count < 1:
+                raise InputError(name, str(count), "at least one", f"{name} 1 or more")
+        if not 0 < recipe.learning_rate < float("inf"):
+            rate = RECIPES["new:cnn"].learning_rate
+            seen = f"{recipe.learning_rate:g}"
+            raise InputError("learning_rate", seen, "a number above 0", f"`--learning-rate {rate}`")
         if self.method == "frozen" and self.model.startswith("new:"):
             raise InputError(
                 "method",

@@ -1,0 +1,123 @@
+"""Reading a table of labels: every row left out is counted."""
+
+import polars as pl
+import pytest
+
+from lexome.batches.windows import parse_long
+from lexome.errors import InputError
+from lexome.sequence.alphabet import ALPHABETS
+from lexome.training.labelled import Columns, check_lengths, describe_source, read_labelled
+
+PROTEIN = ALPHABETS["protein"]
+COLUMNS = Columns(label=["label"])
+
+
+def frame(rows):
+    return pl.DataFrame(rows, schema=["id", "sequence", "label"], orient="row")
+
+
+def counted(table):
+    return {count.what.split(" (")[0]: count.number for count in table.cleaning if count.number}
+
+
+def test_rows_that_cannot_be_used_are_dropped_and_counted_by_reason():
+    table = read_labelled(
+        frame(
+            [
+                ("a", "MKT", "1"),
+                ("b", "", "1"),  # empty
+                ("c", "MKV", None),  # no label
+                ("d", "MKT", "1"),  # a repeat of a
+                ("e", "MKL", "0"),
+                ("f", "GAV", "0"),  # conflict
+                ("g", "GAV", "1"),  # conflict
+                ("h", "WWW", "nan"),  # no label
+            ]
+        ),
+        COLUMNS,
+        PROTEIN,
+    )
+    assert table.ids == ["a", "e"]
+    assert table.rows.tolist() == [1, 5]
+    assert table.num_read == 8
+    assert counted(table) == {
+        "empty sequences dropped": 1,
+        "rows without a label dropped": 2,
+        "repeated rows merged": 1,
+        "rows with conflicting labels dropped": 2,
+    }
+    assert 8 - len(table.ids) == sum(counted(table).values())
+
+
+def test_letters_are_mapped_and_counted_only_when_asked_for():
+    rows = [("a", "MKJ*", "1"), ("b", "mkt", "0"), ("c", "GAV", "0"), ("d", "*", "1")]
+    with pytest.raises(InputError, match="row 1 \\(a\\): saw the letter 'J' at position 3 and 1 more"):
+        read_labelled(frame(rows), COLUMNS, PROTEIN)
+    table = read_labelled(frame(rows), COLUMNS, PROTEIN, "map")
+    assert table.sequences == ["MKX", "MKT", "GAV"]
+    assert counted(table)["empty sequences dropped"] == 1  # nothing is left of a lone stop
+    assert counted(table)["letters mapped in 3 rows"] == 6
+
+
+def test_mapping_may_make_two_rows_alike():
+    rows = [("a", "MKJ", "1"), ("b", "MKX", "1"), ("c", "GAV", "0")]
+    table = read_labelled(frame(rows), COLUMNS, PROTEIN, "map")
+    assert table.ids == ["a", "c"]
+
+
+def test_columns_are_guessed_and_said_to_be():
+    rows = pl.DataFrame({"ACC": ["a", "b"], "Sequence": ["MKT", "GAV"], "Label": [0, 1]})
+    table = read_labelled(rows, Columns(), PROTEIN)
+    assert table.columns == {"sequence": "Sequence", "id": "ACC", "label": "Label"}
+    assert sorted(table.guessed) == ["id", "label", "sequence"]
+    assert table.ids == ["a", "b"]
+
+
+def test_rows_without_an_id_column_are_named_by_their_number():
+    rows = pl.DataFrame({"sequence": ["MKT", "", "GAV"], "label": [0, 0, 1]})
+    assert read_labelled(rows, Columns(), PROTEIN).ids == ["row_1", "row_3"]
+
+
+def test_the_split_column_follows_the_rows_that_stay():
+    rows = pl.DataFrame(
+        {"sequence": ["MKT", "", "GAV"], "label": [0, 0, 1], "fold": [0.0, 1.0, 2.0]}
+    )
+    table = read_labelled(rows, Columns(split="fold"), PROTEIN)
+    assert table.split_values == ["0", "2"]
+
+
+def test_an_id_that_stands_twice_is_refused():
+    rows = [("a", "MKT", "1"), ("a", "GAV", "0")]
+    with pytest.raises(InputError, match="saw the id 'a', which row 1 has too"):
+        read_labelled(frame(rows), COLUMNS, PROTEIN)
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"), [("crop:2+1", 2), ("whole", 1), ("window", 1), ("crop:9+9", 0)]
+)
+def test_long_sequences_are_counted_under_every_policy(policy, number):
+    rows = [("a", "MKTA", "1"), ("b", "GAVLI", "0"), ("c", "MK", "0")]
+    table = read_labelled(frame(rows), COLUMNS, PROTEIN)
+    count = check_lengths(table, parse_long(policy), limit=4)
+    assert count is not None
+    assert count.number == number
+
+
+def test_a_long_sequence_is_refused_by_row_and_id():
+    table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
+    with pytest.raises(InputError, match="row 2 \\(b\\): saw 5 residues, expected at most 4"):
+        check_lengths(table, parse_long("refuse"), limit=4)
+
+
+def test_cutting_keeps_both_ends_and_leaves_other_policies_alone():
+    table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
+    assert table.cut(parse_long("crop:2+1")) == ["MKA", "GAI"]
+    assert table.cut(parse_long("whole")) == ["MKTA", "GAVLI"]
+
+
+def test_a_file_is_described_by_its_hash(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert describe_source(path) == {"path": str(path), "sha256": expected}
+    assert describe_source(frame([]))["sha256"] is None
