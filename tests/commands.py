@@ -102,13 +102,12 @@ class WarmStart:
     def start(self, *args: object, **patches: Any) -> int:
         """Start a command; `patches` are values for `module__NAME`. Returns its process id."""
         order = {"args": list(map(str, args)), "patches": patches, "folder": str(self.folder)}
-        assert self.server.stdin is not None
-        self.server.stdin.write(json.dumps(order) + "\n")
-        self.server.stdin.flush()
+        self._tell(json.dumps(order))
         return int(self._read())
 
     def wait(self) -> Finished:
         """The end of the command that runs."""
+        self._tell("wait")
         code = int(self._read())
         return Finished(
             code, (self.folder / "out.txt").read_text(), (self.folder / "err.txt").read_text()
@@ -125,7 +124,7 @@ class WarmStart:
         """A command that gets a signal after some seconds, if it still runs then."""
         process = self.start(*args, **patches)
         time.sleep(seconds)
-        os.kill(process, number)  # a zombie until `wait`, so the id is still its own
+        os.kill(process, number)
         return self.wait()
 
     def sees(self, path: Path) -> Path:
@@ -139,6 +138,11 @@ class WarmStart:
         self.server.wait()
         assert self.server.stdout is not None
         self.server.stdout.close()
+
+    def _tell(self, line: str) -> None:
+        assert self.server.stdin is not None
+        self.server.stdin.write(line + "\n")
+        self.server.stdin.flush()
 
     def _read(self) -> str:
         assert self.server.stdout is not None
@@ -162,14 +166,14 @@ def serve() -> None:
     for module in modules:
         import_module(module)
     print("ready", flush=True)
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         order = json.loads(line)
         process = os.fork()
         if process == 0:
             _become_command(order)
         print(process, flush=True)
-        # the child stays a zombie, its id its own, until the test has sent what it wants to send
-        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        # until asked, an ended child stays a zombie: its id is its own, and a signal finds it
+        assert sys.stdin.readline() == "wait\n"
         print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 
 

@@ -1,6 +1,8 @@
 """Randomness that is asked for by name: every draw comes from a generator made here."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -20,3 +22,12 @@ def derive_seed(*parts: int | str) -> int:
 def numpy_generator(*parts: int | str) -> np.random.Generator:
     """A NumPy generator for the draw that `parts` name."""
     return np.random.default_rng(derive_seed(*parts))
+
+
+@contextmanager
+def keep_randomness() -> Iterator[None]:
+    """Leave torch's own generators as they were, whatever the block draws or seeds."""
+    import torch
+
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        yield

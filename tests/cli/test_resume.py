@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -31,11 +32,14 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kill_until_done(
     warm: WarmStart, seconds: float, times: int, *args: object, **patches: Any
 ) -> tuple[Finished, int]:
-    """Kill a command at random moments, then let it finish; how often it really was killed."""
+    """Kill a command at random moments, then let it finish; how often it really was killed.
+
+    The moments come later from time to time, up to `seconds`, so that all stages are hit.
+    """
     killed = 0
-    for _ in range(times):
-        # Spread over what a whole run takes, so that all of its stages are hit over time.
-        done = warm.run_and_signal(signal.SIGKILL, random.uniform(0, seconds), *args, **patches)
+    for latest in np.linspace(seconds / times, seconds, times):
+        delay = random.uniform(0, latest)
+        done = warm.run_and_signal(signal.SIGKILL, delay, *args, **patches)
         assert done.code in (0, -signal.SIGKILL), done.err
         killed += done.code != 0
     return warm.run(*args, **patches), killed

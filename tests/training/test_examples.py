@@ -108,6 +108,9 @@ def test_a_batch_holds_the_tokens_and_features_of_its_rows(as_rows):
     assert batch.layout is not None
     assert batch.layout.lengths == [3, 5]
     assert tuple(batch.tokens_N.shape) == ((2, 5) if as_rows else (8,))
-    assert [TOKENIZER.decode(t.tolist()) for t in batch.layout.split(batch.tokens_N)] == ["W", "MKT"]
+    assert [TOKENIZER.decode(t.tolist()) for t in batch.layout.split(batch.tokens_N)] == [
+        "W",
+        "MKT",
+    ]
     assert batch.features_SG is not None
     assert batch.features_SG.tolist() == [[4.0, 5.0], [0.0, 1.0]]

@@ -51,7 +51,9 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted_by_reason():
 
 def test_letters_are_mapped_and_counted_only_when_asked_for():
     rows = [("a", "MKJ*", "1"), ("b", "mkt", "0"), ("c", "GAV", "0"), ("d", "*", "1")]
-    with pytest.raises(InputError, match="row 1 \\(a\\): saw the letter 'J' at position 3 and 1 more"):
+    with pytest.raises(
+        InputError, match="row 1 \\(a\\): saw the letter 'J' at position 3 and 1 more"
+    ):
         read_labelled(frame(rows), COLUMNS, PROTEIN)
     table = read_labelled(frame(rows), COLUMNS, PROTEIN, "map")
     assert table.sequences == ["MKX", "MKT", "GAV"]

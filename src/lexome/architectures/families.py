@@ -49,15 +49,20 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def new_model(spelling: str) -> tuple[str, nn.Module]:
-    """The family and an untrained network for `new:...`; draws from torch's generator."""
+def family_of(spelling: str) -> str:
+    """The family of a `new:...` model."""
     if spelling not in NEW_MODELS:
         near = get_close_matches(spelling, NEW_MODELS, n=1) or ["new:cnn"]
         raise InputError(
             f"model {spelling!r}", "no such new model", ", ".join(NEW_MODELS), f"`{near[0]}`"
         )
-    family, settings = NEW_MODELS[spelling]
-    network = build(family, settings)
+    return NEW_MODELS[spelling][0]
+
+
+def new_model(spelling: str) -> tuple[str, nn.Module]:
+    """The family and an untrained network for `new:...`; draws from torch's generator."""
+    family = family_of(spelling)
+    network = build(family, NEW_MODELS[spelling][1])
     initialize = getattr(network, "initialize", None)
     if callable(initialize):
         initialize()

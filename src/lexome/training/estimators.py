@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
@@ -22,6 +21,7 @@ from lexome.errors import InputError
 from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.splits import parse_split, split_rows
 from lexome.results.files import translate_disk_errors
+from lexome.seeds import keep_randomness
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, Threshold, predict_mean
 from lexome.training.in_memory import (
@@ -144,9 +144,8 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 "the same rows for both",
             )
         settings = self._settings(target.task)
-        on_gpu = choose_device(settings.device).choice != "cpu"
         with (
-            torch.random.fork_rng(range(torch.cuda.device_count()) if on_gpu else ()),
+            keep_randomness(),
             tempfile.TemporaryDirectory(prefix="lexome-") as folder,
             translate_disk_errors(Path(folder)),
         ):

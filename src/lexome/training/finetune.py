@@ -20,6 +20,7 @@ from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, sp
 from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.results.types import Audit
+from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import ALPHABETS
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import (
@@ -57,6 +58,7 @@ from lexome.training.run_folder import (
     move_into_place,
     open_folder,
     read_run,
+    tidy,
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup
@@ -144,6 +146,7 @@ def finetune(
     fingerprint = _fingerprint(settings, setup, data, parts)
     finished = already_done(output, fingerprint, overwrite)
     if finished is not None:
+        tidy(output)
         announce("Done", f"{output} holds this very run already; nothing was computed")
         return finished
     audit = audit_parts(
@@ -176,7 +179,7 @@ def finetune(
         "environment": describe_environment(),
     }
     folder = open_folder(output, fingerprint, overwrite)
-    with translate_disk_errors(folder):
+    with keep_randomness(), translate_disk_errors(folder):
         judged, fitted = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
         )

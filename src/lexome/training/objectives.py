@@ -49,6 +49,8 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     outputs_SC = outputs_SC.float()
     truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
     weights = objective.class_weights
+    if weights is not None:
+        weights = weights.to(outputs_SC.device)
     if objective.task == "regression":
         wanted_S = (truth.float() - objective.mean) / objective.scale
         return F.mse_loss(outputs_SC[:, 0], wanted_S, reduction="sum")

@@ -91,16 +91,21 @@ def open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
 
 
 def move_into_place(folder: Path, output: Path) -> None:
-    """The finished folder takes the place of `output` in one step.
+    """The finished folder takes the place of `output` in one step, and is then tidied.
 
-    What only the work needed is left out, and so is what kills left behind: every hidden entry.
+    The other way round, a kill between the two steps would cost the states of the training.
     """
-    for path in list(folder.iterdir()):
-        if path.name.startswith(("state-", "features.parquet", "fingerprint.txt", ".")):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
     old = output.parent / f".{output.name}.old"  # also of a run killed between these steps
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         output.rename(old)
     folder.rename(output)
     shutil.rmtree(old, ignore_errors=True)
+    tidy(output)
+
+
+def tidy(output: Path) -> None:
+    """Remove what only the work needed, and what kills left behind: every hidden entry."""
+    for path in list(output.iterdir()):
+        if path.name.startswith(("state-", "features.parquet", "fingerprint.txt", ".")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -12,7 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lexome.architectures.families import build, find_family, new_model, settings_of
+from lexome.architectures.families import (
+    build,
+    family_of,
+    find_family,
+    new_model,
+    settings_of,
+)
 from lexome.architectures.predictor import HeadConfig, Predictor
 from lexome.batches.windows import check_length, crop, parse_long
 from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
@@ -44,7 +50,7 @@ def make_setup(settings: FinetuneSettings) -> Setup:
     """Load what the settings name; new models are made per seed by `make_network`."""
     device = choose_device(settings.device)
     if settings.model.startswith("new:"):
-        family, _ = new_model(settings.model)
+        family = family_of(settings.model)
         dtype = choose_training_dtype(settings.dtype, device.choice, family)
         return Setup(family, None, CharacterTokenizer(), device, dtype, None, None)
     checkpoint = load_checkpoint(settings.model, settings.offline)

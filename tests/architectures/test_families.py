@@ -1,0 +1,43 @@
+"""The table of architectures; same answer in any company for each of them."""
+
+import pytest
+import torch
+
+from lexome.architectures.families import NEW_MODELS, build, find_family, new_model, settings_of
+from lexome.batches.packing import pack
+from lexome.batches.padding import pad
+from lexome.errors import InputError
+
+ROWS = [[0, 5, 9, 13, 2], [0, 8, 2], [0, *range(4, 24), *range(4, 24), 2]]
+
+
+@pytest.mark.parametrize("spelling", NEW_MODELS)
+def test_packed_padded_and_alone_give_the_same(spelling):
+    torch.manual_seed(0)
+    _, network = new_model(spelling)
+    network.eval()
+    packed, padded = pack(ROWS), pad(ROWS, pad_id=1)
+    with torch.inference_mode():
+        from_packed = packed.layout.split(network(*packed))
+        from_padded = padded.layout.split(network(*padded))
+        for ids, a, b in zip(ROWS, from_packed, from_padded, strict=True):
+            alone = network(*pack([ids]))
+            limit = 1e-5 * alone.abs().max()
+            assert (a - alone).abs().max() <= limit
+            assert (b - alone).abs().max() <= limit
+
+
+@pytest.mark.parametrize("spelling", NEW_MODELS)
+def test_settings_build_the_same_network_again(spelling):
+    family, network = new_model(spelling)
+    again = build(family, settings_of(network))
+    assert {n: p.shape for n, p in again.named_parameters()} == {
+        n: p.shape for n, p in network.named_parameters()
+    }
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(InputError, match="new:cnn"):
+        new_model("new:cn")
+    with pytest.raises(InputError, match="encoder"):
+        find_family("encodr")
