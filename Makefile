@@ -31,7 +31,7 @@ demo: $(CORE)
 	@$(PY) benchmarks/mitochondrion.py demo $(if $(DATA),--data "$(DATA)") -o demo
 
 figures: $(CORE)
-	@$(PY) benchmarks/mitochondrion.py figures $(if $(DATA),--data "$(DATA)") -o runs/figures
+	@$(PY) benchmarks/mitochondrion.py figures $(if $(DATA),--data "$(DATA)") -o runs/mitochondrion
 
 test: $(DEV)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)

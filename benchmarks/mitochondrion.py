@@ -1,7 +1,7 @@
 """The main job on real proteins: is this protein mitochondrial? Demo and figures.
 
 python benchmarks/mitochondrion.py demo -o demo            # one seed, some minutes
-python benchmarks/mitochondrion.py figures -o runs/figures # three seeds, the README's table
+python benchmarks/mitochondrion.py figures -o runs/mitochondrion # three seeds, the README's table
 """
 
 import argparse

@@ -14,6 +14,7 @@ from lexome.tokenizers.character import esm_vocabulary
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 MOTIF = "WCHWYM"
+FIVE_PARTS = ("train", "train", "train", "validation", "test")
 # Our names of tensors and those of transformers' EsmForMaskedLM, written down apart from the
 # table in lexome/checkpoints/from_esm.py so that one checks the other.
 OUTSIDE = {
@@ -59,7 +60,8 @@ def motif_table(
     into train and two into validation and test each, with equal shares of labels.
     """
     generator = np.random.default_rng(seed)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    num_of = {True: 0, False: 0}  # rows of either label so far
     for i in range(num):
         label = int((i + 1) * share) > int(i * share)
         letters = MOTIF
@@ -68,7 +70,8 @@ def motif_table(
             letters = "".join(generator.permutation(list(pool))[: len(MOTIF)])
         sequence = random_sequence(generator, *lengths)
         at = int(generator.integers(0, len(sequence)))
-        part = ("train", "train", "train", "validation", "test")[(i // 2) % 5]
+        part = FIVE_PARTS[num_of[label] % 5]
+        num_of[label] += 1
         rows.append((f"p{i}", sequence[:at] + letters + sequence[at:], int(label), part))
     return pl.DataFrame(rows, schema=["id", "sequence", "label", "part"], orient="row")
 
@@ -88,7 +91,7 @@ def rich_table(num: int = 120, seed: int = 0) -> pl.DataFrame:
         sequence = "".join(generator.permutation(list(random_sequence(generator) + extra)))
         tags = ";".join(["wet"] * rich_in_w + ["charged"] * rich_in_k) or "plain"
         kind = "wet" if rich_in_w else ("charged" if rich_in_k else "plain")
-        part = ("train", "train", "train", "validation", "test")[(i // 4) % 5]
+        part = FIVE_PARTS[(i // 4) % 5]
         amount = sequence.count("W") / len(sequence)
         rows.append((f"p{i}", sequence, kind, tags, int(rich_in_w), int(rich_in_k), amount, part))
     names = ["id", "sequence", "kind", "tags", "has_w", "has_k", "amount", "part"]

@@ -97,7 +97,7 @@ def feature_job(figures: list[float], **recipe: Any) -> Job:
     """A job on two features, whose validation figures are given."""
     generator = np.random.default_rng(0)
     features = torch.from_numpy(generator.normal(size=(40, 2)).astype(np.float32))
-    target = Target("binary", ("0", "1"), (features[:, 0] > 0).numpy().astype(np.int64), False)
+    target = Target("binary", ("0", "1"), (features[:, 0] > features[:, 1]).numpy().astype(np.int64), False)
     rows = np.arange(30)
     told = iter(figures)
     plain = {"epochs": len(figures), "batch_size": 10, "micro_tokens": 1 << 30, "patience": 99}

@@ -115,7 +115,7 @@ def _pairs_table(audit: pl.DataFrame, file: str) -> Html:
 
 def use_section(run: Run) -> Section:
     """The commands that use the model on new sequences."""
-    folder = shlex.quote(run.folder)
+    folder = shlex.quote(str(run.facts.get("directory") or run.folder))
     limit = run_files.threshold(run)
     gives = {
         "binary": "the probability of "

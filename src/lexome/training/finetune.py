@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lexome import __version__
 from lexome.batches.windows import parse_long
 from lexome.errors import ReloadMismatch
 from lexome.evaluation.clusters import similarity_groups
@@ -156,8 +157,10 @@ def finetune(
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
     facts: dict[str, Any] = {
         "title": output.name,
+        "directory": output.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command or "lexome.finetune(...)",
+        "lexome_version": __version__,
         "fingerprint": fingerprint,
         "task": data.target.task,
         "label_column": ", ".join(labels or [data.columns["label"]]),

@@ -19,6 +19,8 @@ from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, decide_labels, predict_mean
 from lexome.training.record import answer_columns
 
+RUN = "run.json"
+
 
 class PredictSummary(NamedTuple):
     """What a prediction did."""
@@ -67,7 +69,9 @@ def predict_file(
     def notes(tally: Tally) -> dict[str, object]:
         return provenance | {"run": str(directory), "threshold": fitted.threshold}
 
-    fingerprint = [(directory / CONFIG).read_text(encoding="utf-8"), policy, output.suffix]
+    # run.json tells a run from one that was trained again with the same settings
+    facts = [path.read_text("utf-8") for name in (CONFIG, RUN) if (path := directory / name).exists()]
+    fingerprint = [*facts, policy, output.suffix]
     with show_progress("Predicting", total, quiet=quiet) as progress:
         tally = run_in_parts(
             read_records(source),
