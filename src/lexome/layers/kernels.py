@@ -6,7 +6,7 @@ machine and the torch version are known good, and tested against the plain brick
 
 # Letters: T tokens, H heads, d head width, P = d / 2 pairs, D width, F feed-forward width.
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lexome.layers.attention import Attention
 from lexome.layers.block import FeedForward
 from lexome.layers.layout import Layout
-from lexome.layers.rotary import Turn
+from lexome.layers.rotary import Rotary
 
 Activation = Literal["none", "gelu"]
 
@@ -84,6 +84,27 @@ class FastFeedForward(nn.Module):
         return out
 
 
+class WideTurn(NamedTuple):
+    """cos + i sin for every head, laid out like the q and k that it multiplies.
+
+    Broadcasting over heads instead would leave the multiplication a run of P numbers at a time.
+    """
+
+    numbers_NHP: Tensor  # H counts the heads of q and of k
+
+
+class FastRotary(nn.Module):
+    """The turn of every position, made once and shared by all layers."""
+
+    def __init__(self, plain: Rotary, num_heads: int) -> None:
+        super().__init__()
+        self.plain, self.num_heads = plain, num_heads
+
+    def forward(self, positions_N: Tensor) -> WideTurn:
+        turn_N1P = torch.complex(*self.plain(positions_N))
+        return WideTurn(turn_N1P.expand(*positions_N.shape, 2 * self.num_heads, -1).contiguous())
+
+
 class FastAttention(nn.Module):
     """q, k, v in one product, and the rotation as one complex multiplication.
 
@@ -106,7 +127,7 @@ class FastAttention(nn.Module):
         self.output = linear(plain.output.weight, plain.output.bias, batch_hint)
 
     def forward(
-        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
+        self, x_ND: Tensor, layout: Layout, turn: WideTurn, maps: list[list[Tensor]] | None = None
     ) -> Tensor:
         projected = self.project_all(x_ND)
         shape = (*x_ND.shape[:-1], -1, self.head_width)
@@ -114,7 +135,7 @@ class FastAttention(nn.Module):
         both_NHd = projected[..., : 2 * width].view(shape)
         value_NHd = projected[..., 2 * width :].view(shape)
         pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
-        turned_NHd = torch.view_as_real(pairs_NHP * torch.complex(*turn)).flatten(-2)
+        turned_NHd = torch.view_as_real(pairs_NHP.mul_(turn.numbers_NHP)).flatten(-2)
         query_NHd, key_NHd = torch.split(turned_NHd.to(x_ND.dtype), self.num_heads, dim=-2)
         if maps is not None:
             maps.append(layout.attention_maps(query_NHd, key_NHd))
@@ -130,11 +151,14 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     """
     on_cpu = next(network.parameters()).device.type == "cpu"
     linear = PackedLinear if on_cpu and has_packed_linear() else PlainLinear
+    attentions = [m for m in network.modules() if isinstance(m, Attention)]
     with torch.no_grad():
         for parent in list(network.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, Attention):
                     setattr(parent, name, FastAttention(child, linear, batch_hint))
+                elif isinstance(child, Rotary):
+                    setattr(parent, name, FastRotary(child, attentions[0].num_heads))
                 elif isinstance(child, FeedForward):
                     setattr(parent, name, FastFeedForward(child, linear, batch_hint))
     return network.requires_grad_(False)
