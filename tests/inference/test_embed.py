@@ -1,9 +1,12 @@
 """Vectors by their recipe: against the plain network, in any company, under every policy."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from lexome.batches.packing import pack
 from lexome.batches.windows import plan_windows
@@ -15,7 +18,7 @@ from lexome.inference.embed import (
     embed_records,
     embed_residues,
 )
-from lexome.inference.model import Model, load
+from lexome.inference.model import load
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
 from tests.shared_data import shared
@@ -207,13 +210,22 @@ def test_bf16_stays_near_fp32(esm2, model):
     assert (cosine / np.linalg.norm(expected, axis=1)).min() > 0.999
 
 
-def test_the_published_layout_of_the_fixture_is_embedded_as_the_reference_does():
-    from safetensors.numpy import load_file
-
+def test_a_published_layout_gives_the_vectors_that_transformers_gave():
     folder = shared("reference/fixtures/esm2-hf-tiny")
-    model: Model = load(str(folder))
+    told = json.loads((folder / "expected.json").read_text())["sequences"]
     expected = load_file(folder / "expected.safetensors")
-    assert expected  # made by transformers; its keys are compared in tests/checkpoints
-    found = embed_residues(model, PROTEINS)
-    assert all(np.isfinite(matrix).all() for matrix in found.matrices)
-    assert found.matrices[0].shape == (len(PROTEINS[0]), 40)
+    model = load(str(folder))
+    for i, unknown in (
+        (0, "refuse"),
+        (1, "refuse"),
+        (3, "refuse"),
+        (4, "reference"),
+        (5, "refuse"),
+    ):
+        found = embed_residues(model, [told[i]], unknown=unknown).matrices[0]
+        reference = expected[f"single.{i}.hidden.3"][0, 1:-1]
+        assert np.allclose(found, reference, atol=5e-5, rtol=1e-5), told[i]
+        pooled = embed(model, [told[i]], unknown=unknown).vectors[0]
+        assert np.allclose(pooled, reference.mean(0), atol=5e-5, rtol=1e-5)
+
+

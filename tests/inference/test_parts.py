@@ -43,7 +43,9 @@ def run(
 ) -> tuple[Tally, Progress]:
     progress = Progress("", None, "")
     notes = {"model": "toy"}
-    return run_in_parts(iter(records), worker, output, [recipe], lambda t: notes, progress), progress
+    return run_in_parts(
+        iter(records), worker, output, [recipe], lambda t: notes, progress
+    ), progress
 
 
 def test_all_rows_come_in_order_with_the_counts_added_up(tmp_path):

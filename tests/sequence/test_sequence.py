@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lexome.errors import InputError
-from lexome.sequence.alphabet import ALPHABETS, map_letters
+from lexome.sequence.alphabet import ALPHABETS, clean_sequence, map_letters
 from lexome.sequence.composition import WHOLE_AND_START, compositions
 from lexome.sequence.records import Record
 
@@ -38,3 +38,12 @@ def test_composition_of_regions_by_hand():
     np.testing.assert_allclose(row[[0, 1, 20, 21]], [0.75, 0.25, 0.75, 0.25])
     assert row[40:60].sum() == 0
     np.testing.assert_allclose(row[-1], np.log(4), rtol=1e-6)
+
+
+def test_nucleotides_are_refused_by_a_protein_model_although_their_letters_pass():
+    with pytest.raises(InputError, match=r"P1: saw 40 letters.*translate"):
+        clean_sequence("ACGT" * 10, PROTEIN, "refuse", "P1")
+    with pytest.raises(InputError, match="translate"):
+        clean_sequence("acgu" * 10, PROTEIN, "map", "P1")
+    for harmless in ("ACGT", "GAGA" * 20, "ACGT" * 10 + "M"):
+        assert clean_sequence(harmless, PROTEIN, "refuse", "P1").sequence == harmless

@@ -40,9 +40,7 @@ def test_saving_what_was_loaded_gives_the_same_files_and_the_same_answers(copy, 
     again = load_artefact(tmp_path / "again")
     assert again.threshold == fitted.threshold
     assert again.settings == fitted.settings
-    assert np.array_equal(
-        predict_each(fitted, IDS, PROTEINS), predict_each(again, IDS, PROTEINS)
-    )
+    assert np.array_equal(predict_each(fitted, IDS, PROTEINS), predict_each(again, IDS, PROTEINS))
 
 
 def test_a_run_may_be_moved_and_needs_nothing_of_what_it_was_made_from(monkeypatch, tmp_path):
@@ -80,7 +78,7 @@ def test_a_tensor_that_is_missing_extra_or_misshapen_is_refused(copy):
         (whole | {name: torch.zeros(3, 3)}, name),
     ):
         save_file(tensors, path)
-        with pytest.raises(CheckpointError, match="expected the tensors of config.json") as caught:
+        with pytest.raises(CheckpointError, match="expected the tensors of config") as caught:
             load_artefact(copy)
         assert said in str(caught.value)
         assert str(path) in str(caught.value)
@@ -88,7 +86,7 @@ def test_a_tensor_that_is_missing_extra_or_misshapen_is_refused(copy):
 
 def test_a_network_that_is_missing_is_named(copy):
     (copy / weights_name(1)).unlink()
-    with pytest.raises(CheckpointError, match="saw no weights-2.safetensors"):
+    with pytest.raises(CheckpointError, match="saw no weights-2"):
         load_artefact(copy)
 
 

@@ -144,7 +144,9 @@ def test_a_loaded_model_is_trained_as_a_whole(esm2, tmp_path):
     assert run.facts["model"]["hash"] is not None
     before = load_file(esm2 / "model.safetensors")
     name = "encoder.layer.1.attention.self.query.weight"
-    assert not torch.equal(weights(run)["backbone.blocks.1.attention.query.weight"], before[f"esm.{name}"])
+    assert not torch.equal(
+        weights(run)["backbone.blocks.1.attention.query.weight"], before[f"esm.{name}"]
+    )
 
 
 @pytest.mark.usefixtures("without_report")
@@ -262,7 +264,9 @@ def test_the_default_split_keeps_similar_sequences_together_and_a_random_one_is_
     assert any("split is random" in warning for warning in run.facts["warnings"])
     assert sum(run.facts["audit"]["near"].values()) > 0
     audit = pl.read_csv(run.directory / "audit.csv")
-    assert all(a.removesuffix("_kin") == b.removesuffix("_kin") for a, b in audit["id_a", "id_b"].rows())
+    assert all(
+        a.removesuffix("_kin") == b.removesuffix("_kin") for a, b in audit["id_a", "id_b"].rows()
+    )
 
 
 @pytest.mark.usefixtures("without_report")

@@ -97,7 +97,9 @@ def feature_job(figures: list[float], **recipe: Any) -> Job:
     """A job on two features, whose validation figures are given."""
     generator = np.random.default_rng(0)
     features = torch.from_numpy(generator.normal(size=(40, 2)).astype(np.float32))
-    target = Target("binary", ("0", "1"), (features[:, 0] > features[:, 1]).numpy().astype(np.int64), False)
+    target = Target(
+        "binary", ("0", "1"), (features[:, 0] > features[:, 1]).numpy().astype(np.int64), False
+    )
     rows = np.arange(30)
     told = iter(figures)
     plain = {"epochs": len(figures), "batch_size": 10, "micro_tokens": 1 << 30, "patience": 99}
@@ -186,7 +188,9 @@ def test_an_epoch_holds_as_many_rows_as_are_drawn():
 @pytest.mark.parametrize("key", RECIPES)
 def test_every_recipe_makes_settings(key):
     method = "frozen" if key == "frozen" else "full"
-    model = {"full": "esm2-8m", "frozen": "esm2-8m", "new:encoder": "new:encoder-small"}.get(key, key)
+    model = {"full": "esm2-8m", "frozen": "esm2-8m", "new:encoder": "new:encoder-small"}.get(
+        key, key
+    )
     recipe = choose_recipe(model, method)
     assert recipe == RECIPES[key]
     assert FinetuneSettings(model=model, method=method, recipe=recipe).flat()["recipe.epochs"] >= 1

@@ -136,7 +136,7 @@ def test_the_answer_is_the_mean_over_the_seeds(motif_run, tmp_path):
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="saw no config.json"):
+    with pytest.raises(CheckpointError, match="saw no config"):
         predict(tmp_path, ["MKT"])
     with pytest.raises(CheckpointError, match="saw no such directory"):
         predict(tmp_path / "none", ["MKT"])

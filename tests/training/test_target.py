@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lexome.errors import InputError
+from lexome.errors import InputError, Interrupted
 from lexome.training.target import is_missing, read_target, spell
 
 
@@ -87,3 +87,12 @@ def test_labels_are_spelled_as_people_write_them():
     assert [spell(v) for v in (1.0, np.float64(2.0), np.bool_(True), " x ", 0.25)] == [
         *("1", "2", "1", "x", "0.25")
     ]
+
+
+def test_a_signal_that_arrives_while_values_are_tried_is_not_taken_for_a_bad_value():
+    class Late:
+        def __float__(self) -> float:
+            raise Interrupted("SIGTERM")
+
+    with pytest.raises(Interrupted, match="lexome: saw SIGTERM"):
+        read([Late(), 1.0])

@@ -18,7 +18,7 @@ from lexome.inference.model import Model
 from lexome.inference.runner import Piece, run_batches
 from lexome.io.sources import read_records
 from lexome.results.types import Embeddings, ResidueEmbeddings
-from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy, map_letters
+from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy, clean_sequence
 from lexome.sequence.records import Record
 
 FloatArray = NDArray[np.float32]
@@ -93,7 +93,7 @@ def embed(
     recipe = _recipe(pooling or "mean", layer, unknown, long)
     if recipe.pooling == "none":
         raise InputError("pooling", "'none'", "mean, max or cls", "`lexome.embed_residues`")
-    rows = list(embed_records(model, read_records(source), recipe))
+    rows = list(embed_records(model, _read(model, source), recipe))
     vectors_SD = np.stack([row.values for row in rows])
     return Embeddings([row.id for row in rows], vectors_SD, asdict(recipe))
 
@@ -107,7 +107,7 @@ def embed_residues(
 ) -> ResidueEmbeddings:
     """One matrix (L, D) a sequence, in input order; see `embed`."""
     recipe = _recipe("none", layer, unknown, long)
-    rows = list(embed_records(model, read_records(source), recipe))
+    rows = list(embed_records(model, _read(model, source), recipe))
     return ResidueEmbeddings([r.id for r in rows], [r.values for r in rows], asdict(recipe))
 
 
@@ -159,22 +159,32 @@ def prepare(
         InputError: naming the record and what is wrong with it.
     """
     sequence, tokenizer = record.sequence, model.tokenizer
-    if recipe.unknown == "map":
-        mapped = map_letters(sequence, tokenizer.alphabet, record.id)
-        sequence = mapped.sequence
-        if counts is not None and mapped.counts:
-            counts.letters.update(mapped.counts)
-            counts.rows += 1
-    if not sequence:
-        raise InputError(record.id, "0 residues", "at least one", "to drop this record")
-    limit = model.card.context - 2
-    if policy.kind == "crop":
-        sequence = crop(sequence, policy.head, policy.tail)
-    if policy.kind in ("refuse", "crop"):
-        check_length(len(sequence), limit, record.id)
     if recipe.unknown == "reference":
-        return np.array(tokenizer.encode(sequence, "reference", record.id), np.uint8)
+        ids = tokenizer.encode(_crop(sequence, policy), "reference", record.id)
+        _check_length(model, len(ids) - 2, policy, record.id)
+        return np.array(ids, np.uint8)
+    mapped = clean_sequence(sequence, tokenizer.alphabet, recipe.unknown, record.id)
+    if counts is not None and mapped.counts:
+        counts.letters.update(mapped.counts)
+        counts.rows += 1
+    sequence = _crop(mapped.sequence, policy)
+    _check_length(model, len(sequence), policy, record.id)
     return tokenizer.encode_many([sequence], "refuse", [record.id]).ids_T
+
+
+def _read(model: Model, source: Any) -> Iterator[Record]:
+    return read_records(source, proteins=model.tokenizer.alphabet.is_protein)
+
+
+def _crop(sequence: str, policy: LongPolicy) -> str:
+    return crop(sequence, policy.head, policy.tail) if policy.kind == "crop" else sequence
+
+
+def _check_length(model: Model, length: int, policy: LongPolicy, name: str) -> None:
+    if length < 1:
+        raise InputError(name, "0 residues", "at least one", "to drop this sequence")
+    if policy.kind in ("refuse", "crop"):
+        check_length(length, model.card.context - 2, name)
 
 
 def _recipe(pooling: EmbedPooling, layer: int | None, unknown: UnknownPolicy, long: str) -> Recipe:

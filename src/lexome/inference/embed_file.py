@@ -75,7 +75,14 @@ def embed_file(
 
     with show_progress("Embedding", total, quiet=quiet) as progress:
         fingerprint = [model.card.sha256, model.dtype, asdict(recipe), vector_type]
-        tally = run_in_parts(read_records(source), compute, output, fingerprint, notes, progress)
+        tally = run_in_parts(
+            read_records(source, proteins=model.tokenizer.alphabet.is_protein),
+            compute,
+            output,
+            fingerprint,
+            notes,
+            progress,
+        )
     counts = tally.counts
     return EmbedSummary(
         tally.rows, counts["residues"], tally.resumed_rows, _mapped(tally), counts["windowed"]
@@ -90,7 +97,7 @@ def survey(model: Model, source: Any, recipe: Recipe) -> int | None:
     if str(source) == "-" or hasattr(source, "read") or isinstance(source, Iterator):
         return None
     policy, total = parse_long(recipe.long), 0
-    for record in read_records(source):
+    for record in read_records(source, proteins=model.tokenizer.alphabet.is_protein):
         prepare(model, record, recipe, policy)
         total += len(record.sequence)
     return total

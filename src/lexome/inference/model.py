@@ -83,7 +83,7 @@ class Model:
         if policy.kind not in ("refuse", "whole"):
             raise InputError("long", repr(long), "refuse or whole", "`lexome.embed` for windows")
         pieces = []
-        for record in read_records(source):
+        for record in read_records(source, proteins=self.tokenizer.alphabet.is_protein):
             ids = self.tokenizer.encode(record.sequence, unknown, record.id)
             if policy.kind == "refuse":
                 check_length(len(ids) - 2, self.card.context - 2, record.id)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from lexome.errors import InputError
-from lexome.io.formats import FORMATS, ending_of, find_format, load_reader
+from lexome.io.formats import FORMATS, GENBANK, ending_of, find_format, load_reader
 from lexome.io.streams import open_bytes
 from lexome.io.tables import is_frame, read_table_records
 from lexome.sequence.records import Record
@@ -22,7 +22,7 @@ __all__ = ["is_path", "open_bytes", "read_records"]
 
 
 def read_records(
-    source: Any, sequence: str | None = None, id: str | None = None
+    source: Any, sequence: str | None = None, id: str | None = None, proteins: bool = False
 ) -> Iterator[Record]:
     """Yield the records of any source in its order, one batch at a time in memory.
 
@@ -36,6 +36,7 @@ def read_records(
     - a polars or pandas frame, or an open binary stream.
 
     `sequence` and `id` name columns of a table; without them they are guessed (`guess_column`).
+    With `proteins`, a GenBank file gives the translations of its coding regions.
 
     Raises InputError for what is none of these, and what the format's reader raises.
 
@@ -45,7 +46,7 @@ def read_records(
     if isinstance(source, str) and not is_path(source):
         yield Record("sequence_1", _check_sequence(source))
     elif isinstance(source, str | Path) or hasattr(source, "read"):
-        yield from _read_file(source, sequence, id)
+        yield from _read_file(source, sequence, id, proteins)
     elif is_frame(source):
         yield from read_table_records(source, sequence, id)
     elif isinstance(source, Mapping):
@@ -91,11 +92,18 @@ def _check_sequence(text: str) -> str:
     return text
 
 
-def _read_file(source: Any, sequence: str | None, id: str | None) -> Iterator[Record]:
+def _read_file(
+    source: Any, sequence: str | None, id: str | None, proteins: bool
+) -> Iterator[Record]:
     with open_bytes(source) as stream:
         found = find_format(stream.where, stream.first_bytes())
         reader = load_reader(found)
-        yield from reader(stream, sequence, id) if found.is_table else reader(stream)
+        if found.is_table:
+            yield from reader(stream, sequence, id)
+        elif found == GENBANK:
+            yield from reader(stream, proteins)
+        else:
+            yield from reader(stream)
 
 
 def _read_items(items: Iterable[Any]) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 from lexome.errors import InputError
@@ -21,6 +22,11 @@ class Alphabet(NamedTuple):
     letters: str
     replacements: Mapping[str, str]
     wildcard: str
+
+    @property
+    def is_protein(self) -> bool:
+        """Whether its letters are amino acids."""
+        return self.name == "protein"
 
 
 def _protein_replacements() -> dict[str, str]:
@@ -88,3 +94,49 @@ def map_letters(sequence: str, alphabet: Alphabet, where: str) -> Mapped:
     body = sequence[:-1] if sequence.endswith("*") else sequence
     table = str.maketrans(dict(alphabet.replacements))
     return Mapped(body.translate(table), counts)
+
+
+def clean_sequence(sequence: str, alphabet: Alphabet, unknown: UnknownPolicy, where: str) -> Mapped:
+    """A sequence in the letters of a model, and those that were replaced; it may be empty.
+
+    Raises:
+        InputError: a letter outside the alphabet that `unknown` does not map; or
+            nucleotides for a protein model, whose letters would all pass as amino acids.
+
+    >>> clean_sequence("mkt", ALPHABETS["protein"], "map", "toy").sequence
+    'MKT'
+    """
+    mapped = Mapped(sequence, {})
+    if not _letters_of(alphabet.letters).issuperset(sequence):
+        if unknown != "map":
+            check_letters(sequence, alphabet, where)
+        mapped = map_letters(sequence, alphabet, where)
+    if alphabet.is_protein and looks_like_nucleotides(mapped.sequence):
+        raise InputError(
+            where,
+            f"{len(mapped.sequence):,} letters of {{A, C, G, T, U, N}} only",
+            "amino acids, for a protein model",
+            "to translate the coding sequences first",
+        )
+    return mapped
+
+
+# Four letters by chance alone make up fewer than one in 10^20 proteins of this length.
+_SHORTEST_NUCLEOTIDES = 30
+
+
+def looks_like_nucleotides(sequence: str) -> bool:
+    """Whether a sequence is long, has nothing but nucleotides, and has all four of them.
+
+    >>> looks_like_nucleotides("ACGT" * 10), looks_like_nucleotides("GAGA" * 10)
+    (True, False)
+    """
+    if len(sequence) < _SHORTEST_NUCLEOTIDES:
+        return False
+    found = set(sequence)
+    return found <= set("ACGTUN") and found >= set("ACG") and bool(found & {"T", "U"})
+
+
+@cache
+def _letters_of(letters: str) -> frozenset[str]:
+    return frozenset(letters)

@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import type_of_target
 
 from lexome.errors import InputError
-from lexome.sequence.alphabet import Alphabet, check_letters, map_letters
+from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.training.target import Target
 
 
@@ -58,21 +58,18 @@ def _is_missing(value: object) -> bool:
     return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
-def clean_texts(texts: Sequence[str], alphabet: Alphabet, unknown: str) -> list[str]:
+def clean_texts(texts: Sequence[str], alphabet: Alphabet, unknown: UnknownPolicy) -> list[str]:
     """Sequences inside the alphabet; letters that `unknown="map"` replaces are one warning.
 
     Raises:
         InputError: an empty sequence, or a letter that may not or cannot be replaced.
     """
-    allowed, clean = frozenset(alphabet.letters), []
+    clean: list[str] = []
     letters: Counter[str] = Counter()
     for i, text in enumerate(texts):
-        where, sequence = f"X[{i}]", text
-        if not allowed.issuperset(text):
-            if unknown != "map":
-                check_letters(text, alphabet, where)
-            sequence, counts = map_letters(text, alphabet, where)
-            letters.update(counts)
+        where = f"X[{i}]"
+        sequence, counts = clean_sequence(text, alphabet, unknown, where)
+        letters.update(counts)
         if not sequence:
             raise InputError(where, "0 residues", "at least one", "to drop this row")
         clean.append(sequence)

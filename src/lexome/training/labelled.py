@@ -14,7 +14,7 @@ from lexome.batches.windows import LongPolicy, check_length, crop
 from lexome.errors import InputError
 from lexome.io.roles import find_column, guess_column
 from lexome.io.tables import open_table
-from lexome.sequence.alphabet import Alphabet, UnknownPolicy, check_letters, map_letters
+from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.training.target import Target, is_missing, read_target, spell
 
 
@@ -177,18 +177,13 @@ def _drop_empty(raw: _Raw) -> list[int]:
 def _clean_letters(
     raw: _Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
 ) -> tuple[list[str], list[Count]]:
-    allowed = frozenset(alphabet.letters)
     letters: Counter[str] = Counter()
     touched, clean = 0, []
     for i in kept:
-        sequence = raw.sequences[i]
-        if not allowed.issuperset(sequence):
-            where = f"{raw.where}, row {i + 1} ({raw.ids[i]})"
-            if unknown != "map":
-                check_letters(sequence, alphabet, where)
-            sequence, counts = map_letters(sequence, alphabet, where)
-            letters.update(counts)
-            touched += 1
+        where = f"{raw.where}, row {i + 1} ({raw.ids[i]})"
+        sequence, counts = clean_sequence(raw.sequences[i], alphabet, unknown, where)
+        letters.update(counts)
+        touched += bool(counts)
         clean.append(sequence)
     listed = ", ".join(f"{letter} {count:,}" for letter, count in letters.most_common(8))
     mapped = [Count(f"letters mapped in {touched:,} rows ({listed})", sum(letters.values()))]

@@ -13,7 +13,7 @@ from lexome.errors import InputError
 from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
 from lexome.io.sources import read_records
 from lexome.progress import show_progress
-from lexome.sequence.alphabet import check_letters, map_letters
+from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
 from lexome.sequence.records import Record
 from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, decide_labels, predict_mean
@@ -44,7 +44,7 @@ def predict(
     """
     fitted = load_artefact(Path(run), device)
     policy = _policy(fitted, unknown)
-    records = list(read_records(source))
+    records = list(read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein))
     if not records:
         raise InputError("source", "no sequence", "at least one", "another source")
     return _answer(fitted, records, policy).table
@@ -70,11 +70,13 @@ def predict_file(
         return provenance | {"run": str(directory), "threshold": fitted.threshold}
 
     # run.json tells a run from one that was trained again with the same settings
-    facts = [path.read_text("utf-8") for name in (CONFIG, RUN) if (path := directory / name).exists()]
+    facts = [
+        path.read_text("utf-8") for name in (CONFIG, RUN) if (path := directory / name).exists()
+    ]
     fingerprint = [*facts, policy, output.suffix]
     with show_progress("Predicting", total, quiet=quiet) as progress:
         tally = run_in_parts(
-            read_records(source),
+            read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein),
             lambda records: _answer(fitted, records, policy),
             output,
             fingerprint,
@@ -89,13 +91,13 @@ def predict_file(
     )
 
 
-def _policy(fitted: Fitted, unknown: str | None) -> str:
+def _policy(fitted: Fitted, unknown: str | None) -> UnknownPolicy:
     if unknown not in (None, "refuse", "map"):
         raise InputError("unknown", repr(unknown), "refuse or map", "`--unknown map`")
-    return unknown or fitted.settings.unknown
+    return unknown or fitted.settings.unknown  # type: ignore[return-value]
 
 
-def _answer(fitted: Fitted, records: list[Record], unknown: str) -> Answer:
+def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy) -> Answer:
     letters: Counter[str] = Counter()
     clean = [_clean(fitted, record, unknown, letters) for record in records]
     ids = [record.id for record in records]
@@ -121,14 +123,10 @@ def _answer(fitted: Fitted, records: list[Record], unknown: str) -> Answer:
     return Answer(pl.DataFrame(table), counts)
 
 
-def _clean(fitted: Fitted, record: Record, unknown: str, letters: Counter[str]) -> str:
+def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: Counter[str]) -> str:
     alphabet = fitted.setup.tokenizer.alphabet
-    sequence = record.sequence
-    if unknown == "map":
-        sequence, counts = map_letters(sequence, alphabet, record.id)
-        letters.update(counts)
-    else:
-        check_letters(sequence, alphabet, record.id)
+    sequence, counts = clean_sequence(record.sequence, alphabet, unknown, record.id)
+    letters.update(counts)
     if not sequence:
         raise InputError(record.id, "0 residues", "at least one", "to drop this record")
     if parse_long(fitted.settings.recipe.long).kind == "refuse" and fitted.setup.context:
@@ -136,12 +134,12 @@ def _clean(fitted: Fitted, record: Record, unknown: str, letters: Counter[str]) 
     return sequence
 
 
-def _survey(fitted: Fitted, source: Any, unknown: str) -> int | None:
+def _survey(fitted: Fitted, source: Any, unknown: UnknownPolicy) -> int | None:
     """Residues in a file, after every record was checked: mistakes show before the work."""
     if str(source) == "-" or hasattr(source, "read") or isinstance(source, Iterator):
         return None
     total = 0
-    for record in read_records(source):
+    for record in read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein):
         _clean(fitted, record, unknown, Counter())
         total += len(record.sequence)
     return total
