@@ -75,7 +75,8 @@ def choose_training_dtype(asked: str, device: str, family: str) -> Reasoned:
 # Families whose error in bf16 against fp32 was measured, with what was found.
 MEASURED_IN_BF16 = {
     "encoder": "pooled vectors agree with fp32 to a cosine of 0.9999 (benchmarks/embedding.py)",
-    "cnn": "probabilities of networks trained in bf16 and in fp32 agree within the seeds' spread",
+    # forward pass of the three networks of `make figures` on the 5,696 validation proteins
+    "cnn": "moves a probability by 0.0003 on average, 0.013 at most, and AUROC by 0.0001",
 }
 
 

@@ -203,3 +203,21 @@ def test_a_command_stopped_while_it_starts_exits_with_3(table, tmp_path):
     assert Finished(process.returncode, out, err).error.startswith("error: lexome: saw SIGTERM")
     assert process.returncode == 3
     assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_that_other_code_turns_into_an_error_of_its_own_is_still_a_signal(
+    lexome, monkeypatch
+):
+    """Seen from torch: what is raised while C code runs may come out as "could not determine"."""
+
+    def swallow(*args: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except BaseException:
+            raise ValueError("could not determine the shape") from None
+
+    monkeypatch.setattr("lexome.training.predict.predict", swallow)
+    done = lexome("predict", "run", "MKT")
+    assert done.code == 3
+    assert "saw SIGTERM" in done.error

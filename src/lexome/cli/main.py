@@ -49,11 +49,15 @@ def options(
         os.environ["LEXOME_DEBUG"] = "1"
 
 
+_arrived: list[str] = []  # names of the signals that came
+
+
 def main() -> None:
     """Run the command line.
 
     Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal.
     """
+    _arrived.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -63,21 +67,26 @@ def main() -> None:
         code = stop.exit_code
     except typer.Abort:
         code = 3
-    except (LexomeError, Interrupted) as problem:
-        code = _report(problem, problem.exit_code)
-    except OSError as problem:
-        code = _report(problem, 2)
-    except Exception as problem:
-        code = _usage_or_fault(problem)
+    except BaseException as problem:
+        code = _code_of(problem)
     sys.stderr.flush()
     sys.exit(code)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
+    _arrived.append(signal.Signals(number).name)
+    raise Interrupted(_arrived[-1])
 
 
-def _usage_or_fault(problem: Exception) -> int:
+def _code_of(problem: BaseException) -> int:
+    """Say what went wrong and give the exit code for it."""
+    if _arrived:
+        # Raised within compiled code (torch, numpy), Interrupted may come out as an error of theirs.
+        return _report(Interrupted(_arrived[-1]), Interrupted.exit_code)
+    if isinstance(problem, LexomeError):
+        return _report(problem, problem.exit_code)
+    if not isinstance(problem, Exception):
+        raise problem
     show = getattr(problem, "show", None)  # click's own usage errors know how to print themselves
     if show is not None:
         show()
@@ -91,7 +100,7 @@ def _usage_or_fault(problem: Exception) -> int:
     except EnvironmentProblem as known:
         return _report(known, 2)
     except Exception:
-        return _report(problem, 1)
+        return _report(problem, 2 if isinstance(problem, OSError) else 1)
 
 
 def _report(problem: BaseException, code: int) -> int:
