@@ -1,7 +1,6 @@
 """What the examples of the pages may name: a tiny model, so that they run without a download."""
 
 import pytest
-
 from tests.toys import write_esm2
 
 

@@ -97,7 +97,10 @@ class WarmStart:
             cwd=ROOT,
             env=os.environ | ONE_THREAD,
         )
-        assert self._read() == "ready"
+        told = self._read()
+        if told != "ready":
+            self.close()
+        assert told == "ready", "the warm start did not come up; its stderr says why"
 
     def start(self, *args: object, **patches: Any) -> int:
         """Start a command; `patches` are values for `module__NAME`. Returns its process id."""

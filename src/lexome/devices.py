@@ -49,6 +49,12 @@ def cpu_has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bf16_instructions()
 
 
+def _gpu_has_bf16() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
 def _has_bf16_instructions() -> bool:
     # oneDNN also says yes to AVX-512 without native bf16, where it is slower than fp32.
     try:
@@ -67,8 +73,8 @@ def choose_training_dtype(asked: str, device: str, family: str) -> Reasoned:
         return Reasoned(asked, "asked for")
     if family not in MEASURED_IN_BF16:
         return Reasoned("fp32", f"bf16 was not measured for {family}")
-    if device == "cpu" and not cpu_has_bf16():
-        return Reasoned("fp32", "this CPU has no bf16 instructions")
+    if not (cpu_has_bf16() if device == "cpu" else _gpu_has_bf16()):
+        return Reasoned("fp32", "this device has no bf16 instructions")
     return Reasoned("bf16", f"native here; {MEASURED_IN_BF16[family]}")
 
 

@@ -10,7 +10,7 @@ import pytest
 from lexome.errors import InputError
 from lexome.inference import parts
 from lexome.inference.embed import Recipe, embed, embed_residues
-from lexome.inference.embed_file import embed_file, survey
+from lexome.inference.embed_file import embed_file
 from lexome.results.tables import read_provenance
 from tests.toys import random_proteins, write_fasta
 
@@ -94,12 +94,11 @@ def test_a_mistake_in_the_last_record_shows_before_any_work(fasta, model, tmp_pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.fasta", "in.fasta"]
 
 
-def test_a_source_that_can_be_read_once_is_not_read_beforehand(fasta, model):
-    assert survey(model, fasta, Recipe()) == sum(len(protein) for _, protein in PROTEINS)
-    assert survey(model, iter(PROTEINS), Recipe()) is None
-    with fasta.open("rb") as stream:
-        assert survey(model, stream, Recipe()) is None
-        assert stream.tell() == 0
+def test_a_source_that_can_be_read_once_is_read_once(model, tmp_path):
+    output = tmp_path / "v.parquet"
+    done = embed_file(model, iter(PROTEINS), output, Recipe(), {}, quiet=True)
+    assert done.rows == 30
+    assert pl.read_parquet(output)["length"].to_list() == [len(p) for _, p in PROTEINS]
 
 
 @pytest.mark.parametrize(

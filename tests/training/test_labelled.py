@@ -95,7 +95,7 @@ def test_an_id_that_stands_twice_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("policy", "number"), [("crop:2+1", 2), ("whole", 1), ("window", 1), ("crop:9+9", 0)]
+    ("policy", "number"), [("crop:2+1", 2), ("whole", 1), ("window", 1), ("crop:2+2", 1)]
 )
 def test_long_sequences_are_counted_under_every_policy(policy, number):
     rows = [("a", "MKTA", "1"), ("b", "GAVLI", "0"), ("c", "MK", "0")]
@@ -111,10 +111,10 @@ def test_a_long_sequence_is_refused_by_row_and_id():
         check_lengths(table, parse_long("refuse"), limit=4)
 
 
-def test_cutting_keeps_both_ends_and_leaves_other_policies_alone():
+def test_a_crop_that_keeps_more_than_the_context_is_refused():
     table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
-    assert table.cut(parse_long("crop:2+1")) == ["MKA", "GAI"]
-    assert table.cut(parse_long("whole")) == ["MKTA", "GAVLI"]
+    with pytest.raises(InputError, match="saw a crop that keeps 5 residues, expected at most 4"):
+        check_lengths(table, parse_long("crop:3+2"), limit=4)
 
 
 def test_a_file_is_described_by_its_hash(tmp_path):
@@ -123,3 +123,27 @@ def test_a_file_is_described_by_its_hash(tmp_path):
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
     assert describe_source(path) == {"path": str(path), "sha256": expected}
     assert describe_source(frame([]))["sha256"] is None
+
+
+def test_a_copy_in_another_part_stays_for_the_audit_to_see():
+    """Merged is only what stands twice in one value of the split column."""
+    table = pl.DataFrame(
+        {
+            "id": ["a", "b", "c", "d"],
+            "sequence": ["MKTA", "MKTA", "MKTA", "GAVL"],
+            "label": ["1", "1", "1", "0"],
+            "part": ["0", "0", "4", "4"],
+        }
+    )
+    found = read_labelled(table, Columns("sequence", ["label"], None, "part"), PROTEIN)
+    assert found.ids == ["a", "c", "d"]
+
+
+def test_a_guessed_id_column_that_repeats_is_no_id_and_one_called_id_is_refused():
+    rows = {"sequence": ["MKTA", "GAVL"], "label": ["1", "0"]}
+    assert read_labelled(pl.DataFrame(rows | {"gene": ["x", "x"]}), Columns(), PROTEIN).ids == [
+        "row_1",
+        "row_2",
+    ]
+    with pytest.raises(InputError, match="which row 1 has too"):
+        read_labelled(pl.DataFrame(rows | {"id": ["x", "x"]}), Columns(), PROTEIN)

@@ -35,6 +35,8 @@ def test_balanced_weights_make_both_classes_count_alike():
     made = objective(BINARY, weighting="balanced")
     assert made.class_weights is not None
     assert made.class_weights.tolist() == pytest.approx([3.0])  # three negatives a positive
+    # The odds of training are three times the true ones, and come off again.
+    assert made.shift == pytest.approx(-math.log(3))
     one = loss_sum(made, torch.zeros(1, 1), np.array([1]))
     three = loss_sum(made, torch.zeros(3, 1), np.array([0, 0, 0]))
     assert float(one) == pytest.approx(float(three))

@@ -56,10 +56,6 @@ def test_several_columns_are_one_label_each():
     assert target.values.tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
-def test_rows_are_taken_in_the_order_asked_for():
-    assert read([0.5, 1.5, 2.5]).take(np.array([2, 0])).values.tolist() == [2.5, 0.5]
-
-
 @pytest.mark.parametrize(
     ("values", "task", "said"),
     [

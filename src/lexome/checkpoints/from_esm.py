@@ -94,7 +94,15 @@ def load_esm2(directory: Path) -> LoadedEncoder:
     """
     settings = read_json(directory / "config.json")
     vocabulary = _read_vocabulary(directory)
-    tensors = {name.removeprefix("esm."): t for name, t in read_tensors(directory).items()}
+    published = read_tensors(directory)
+    tensors = {name.removeprefix("esm."): tensor for name, tensor in published.items()}
+    if len(tensors) != len(published):
+        raise CheckpointError(
+            str(directory),
+            "a tensor both with and without the prefix 'esm.'",
+            "each tensor once",
+            "the published weights",
+        )
     renamed, accounting = rename(tensors, RULES, UNUSED, str(directory))
     config = read_config(settings, set(renamed), str(directory / "config.json"))
     renamed.setdefault("rotary.inv_freq", _published_inv_freq(config))
@@ -106,6 +114,9 @@ def load_esm2(directory: Path) -> LoadedEncoder:
 
 def read_config(settings: dict[str, object], tensors: set[str], where: str) -> EncoderConfig:
     """Our config from the published one; refuses what would change the result."""
+    nested = settings.get("rope_parameters")
+    if isinstance(nested, dict):
+        settings = settings | nested
     for key, expected in REQUIRED.items():
         seen = settings.get(key, expected)
         if seen != expected:
@@ -145,9 +156,13 @@ def read_config(settings: dict[str, object], tensors: set[str], where: str) -> E
             "the whole checkpoint, or architectures EsmModel for the bare encoder",
         )
     eps = settings.get("layer_norm_eps", 1e-5)
+    if not isinstance(eps, float):
+        raise CheckpointError(
+            where, f"layer_norm_eps = {eps!r}", "a number", "the published config"
+        )
     return EncoderConfig(
         **sizes,
-        layer_norm_eps=float(eps) if isinstance(eps, int | float) else 1e-5,
+        layer_norm_eps=eps,
         token_dropout=bool(settings.get("token_dropout", True)),
         # A file of the bare encoder (EsmModel) has no heads: then asking for logits is an error.
         language_model_head=has_head,

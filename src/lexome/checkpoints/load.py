@@ -121,7 +121,11 @@ def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
     With `offline`, only the cache is looked at and no socket is opened.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         return Path(
@@ -129,6 +133,10 @@ def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
                 hub_id, revision=revision, allow_patterns=WANTED, local_files_only=offline
             )
         )
+    except HFValidationError as problem:
+        raise InputError(
+            f"model {hub_id!r}", "no valid hub id", "owner/name", "the spelling of the hub id"
+        ) from problem
     except LocalEntryNotFoundError as problem:
         raise EnvironmentProblem(
             f"model {hub_id}",

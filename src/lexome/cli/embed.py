@@ -29,6 +29,8 @@ def embed(
     ] = "refuse",
     unknown: options.Unknown = "refuse",
     dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    sequence: options.Sequence = None,
+    id: options.Id = None,
     device: options.Device = "auto",
     max_tokens: Annotated[
         int | None, typer.Option(help="Tokens a batch; memory grows with it.")
@@ -63,11 +65,15 @@ def embed(
         source=card.source,
         revision=card.revision,
         sha256=card.sha256,
+        licence=card.licence,
+        unused_tensors=dict(card.unused),
         dtype=dtype,
         device=loaded.device,
         input=source,
     )
-    done = embed_file(loaded, source, output, recipe, notes, vectors, max_tokens, quiet)
+    done = embed_file(
+        loaded, source, output, recipe, notes, vectors, max_tokens, quiet, sequence, id
+    )
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
     if done.mapped:

@@ -81,7 +81,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _code_of(problem: BaseException) -> int:
     """Say what went wrong and give the exit code for it."""
     if _arrived:
-        # Raised within compiled code (torch, numpy), Interrupted may come out as an error of theirs.
+        # Raised within compiled code (torch, numpy), it may come out as an error of theirs.
         return _report(Interrupted(_arrived[-1]), Interrupted.exit_code)
     if isinstance(problem, LexomeError):
         return _report(problem, problem.exit_code)

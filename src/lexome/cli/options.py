@@ -11,6 +11,8 @@ import typer
 from lexome import __version__
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Sequence = Annotated[str | None, typer.Option(help="Sequence column of a table; else guessed.")]
+Id = Annotated[str | None, typer.Option(help="Id column of a table; else guessed.")]
 Unknown = Annotated[
     str, typer.Option(help="Letters outside the alphabet: refuse, map or reference.")
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lexome.cli import options
+from lexome.errors import InputError
 
 
 def predict(
@@ -25,6 +26,8 @@ def predict(
         str | None,
         typer.Option(help="Letters outside the alphabet: refuse or map; as in training."),
     ] = None,
+    sequence: options.Sequence = None,
+    id: options.Id = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -33,19 +36,25 @@ def predict(
 
     The probability is the mean over the run's seeds; the prediction follows the saved threshold.
     """
+    if label and output is not None:
+        raise InputError(
+            "--output", "it beside --label", "one of them", "two commands: one judges, one writes"
+        )
+    if json and output is None and not label:
+        raise InputError("--json", "no --output", "a table to write", "`-o answers.jsonl`")
     if label:
-        _judge(run, source, label, unknown, device, quiet, json)
+        _judge(run, source, label, (sequence, id), unknown, device, quiet, json)
         return
     if output is None:
         from lexome.results.tables import print_table
         from lexome.training.predict import predict as predict_table
 
-        print_table(predict_table(run, source, unknown, device))
+        print_table(predict_table(run, source, unknown, device, sequence, id))
         return
     from lexome.training.predict import predict_file
 
     notes = options.provenance(input=source)
-    done = predict_file(run, source, output, notes, unknown, device, quiet)
+    done = predict_file(run, source, output, notes, unknown, device, quiet, sequence, id)
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
     if done.mapped:
@@ -62,6 +71,7 @@ def _judge(
     run: Path,
     source: str,
     label: list[str],
+    columns: tuple[str | None, str | None],
     unknown: str | None,
     device: str,
     quiet: bool,
@@ -70,7 +80,13 @@ def _judge(
     """Print the figures of the run on a table whose labels are known."""
     from lexome.training.judge_run import judge_run
 
-    metrics = judge_run(run, source, label, unknown=unknown, device=device)
+    metrics = judge_run(
+        run, source, label, sequence=columns[0], id=columns[1], unknown=unknown, device=device
+    )
+    used = ", ".join(f"{role} = {name}" for role, name in metrics["columns"].items())
+    options.say("Reading", f"{source}: {metrics['rows']['read']:,} rows; {used}", quiet)
+    for what, number in metrics["cleaning"].items():
+        options.say("Cleaning", f"{number:,} {what}", quiet)
     for what, text in options.figure_lines(metrics):
         print(f"{what:<10} {text}") if not json else options.say(what, text, quiet)
     options.answer(metrics, json)

@@ -20,11 +20,12 @@ from lexome.inference.embed import (
 )
 from lexome.inference.model import Model
 from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
-from lexome.io.sources import read_records
+from lexome.io.sources import can_be_read_twice, read_records
 from lexome.progress import show_progress
 from lexome.sequence.records import Record
 
 VECTOR_TYPES = {"float16": pl.Float16, "float32": pl.Float32}
+FLOAT16_LIMIT = float(np.finfo(np.float16).max)
 MAPPED = "mapped:"  # how counts of replaced letters are told from the other counts
 
 
@@ -47,6 +48,8 @@ def embed_file(
     vector_type: str = "float32",
     max_tokens: int | None = None,
     quiet: bool = False,
+    sequence: str | None = None,
+    id: str | None = None,
 ) -> EmbedSummary:
     """Write one row a record to `output` (.parquet): id, length, window and vector.
 
@@ -59,7 +62,12 @@ def embed_file(
         raise InputError(str(output), f"the ending {output.suffix!r}", ".parquet", "`-o x.parquet`")
     check_output(output)
     check_layer(model, recipe.layer)
-    total = survey(model, source, recipe)
+    proteins = model.tokenizer.alphabet.is_protein
+
+    def read() -> Iterator[Record]:
+        return read_records(source, sequence, id, proteins)
+
+    total = survey(model, read(), recipe) if can_be_read_twice(source) else None
 
     def compute(records: list[Record]) -> Answer:
         counts = LetterCounts()
@@ -76,7 +84,7 @@ def embed_file(
     with show_progress("Embedding", total, quiet=quiet) as progress:
         fingerprint = [model.card.sha256, model.dtype, asdict(recipe), vector_type]
         tally = run_in_parts(
-            read_records(source, proteins=model.tokenizer.alphabet.is_protein),
+            read(),
             compute,
             output,
             fingerprint,
@@ -89,15 +97,13 @@ def embed_file(
     )
 
 
-def survey(model: Model, source: Any, recipe: Recipe) -> int | None:
-    """Residues in a source that can be read twice, after checking every record.
+def survey(model: Model, records: Iterable[Record], recipe: Recipe) -> int:
+    """Residues of all records, after checking each.
 
-    So a mistake in the last record shows before hours of work, not after. None for a stream.
+    So a mistake in the last record shows before hours of work, not after.
     """
-    if str(source) == "-" or hasattr(source, "read") or isinstance(source, Iterator):
-        return None
     policy, total = parse_long(recipe.long), 0
-    for record in read_records(source, proteins=model.tokenizer.alphabet.is_protein):
+    for record in records:
         prepare(model, record, recipe, policy)
         total += len(record.sequence)
     return total
@@ -111,6 +117,15 @@ def _table(
     rows: Iterable[EmbeddedRow], width: int, vector_type: str, recipe: Recipe
 ) -> pl.DataFrame:
     done = list(rows)
+    if vector_type == "float16":
+        for row in done:
+            if np.abs(row.values).max() > FLOAT16_LIMIT:
+                raise InputError(
+                    row.id,
+                    f"a value of {np.abs(row.values).max():.3g}",
+                    f"at most {FLOAT16_LIMIT:,.0f}, the largest float16",
+                    "`--vectors float32`",
+                )
     element, numpy_type = pl.Array(VECTOR_TYPES[vector_type], width), np.dtype(vector_type)
     if recipe.pooling == "none":
         matrices = [pl.Series(row.values.astype(numpy_type), dtype=element) for row in done]

@@ -21,7 +21,7 @@ from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.character import CharacterTokenizer
 
 FloatArray = NDArray[np.float32]
-OUTPUTS = ("logits", "hidden", "hidden_layers", "attentions", "contacts", "token_log_probs")
+OUTPUTS = ("logits", "hidden", "hidden_layers", "attentions", "contacts")
 
 
 class SequenceOutput(NamedTuple):
@@ -120,7 +120,7 @@ class Model:
             "contacts": self.network.contact_head is None,
         }
         for name in outputs:
-            if name not in OUTPUTS or name == "token_log_probs":
+            if name not in OUTPUTS:
                 raise InputError(
                     "outputs",
                     repr(name),

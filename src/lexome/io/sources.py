@@ -12,7 +12,7 @@ from lexome.errors import InputError
 from lexome.io.formats import FORMATS, GENBANK, ending_of, find_format, load_reader
 from lexome.io.streams import open_bytes
 from lexome.io.tables import is_frame, read_table_records
-from lexome.sequence.records import Record
+from lexome.sequence.records import Record, RowRecord
 
 ONE_SEQUENCE = re.compile(r"(?:[A-Za-z*.-]|<mask>)+")
 # "protein.fsta" is a typing error rather than a sequence with a gap: single dots, small letters
@@ -60,6 +60,21 @@ def read_records(
             "a path, a sequence, a list of sequences or a frame",
             "one of these",
         )
+
+
+def can_be_read_twice(source: Any) -> bool:
+    """Whether a source gives the same records again: no pipe, no stream, no generator."""
+    if isinstance(source, str | Path):
+        return str(source) != "-" and (not is_path(str(source)) or Path(source).is_file())
+    return not (hasattr(source, "read") or isinstance(source, Iterator))
+
+
+def is_table(source: Any) -> bool:
+    """Whether a source is a frame, or a path whose ending is a table's."""
+    if isinstance(source, str | Path):
+        found = FORMATS.get(ending_of(source))
+        return found is not None and found.is_table and Path(source).exists()
+    return is_frame(source)
 
 
 def is_path(text: str) -> bool:
@@ -122,7 +137,7 @@ def _read_items(items: Iterable[Any]) -> Iterator[Record]:
                 )
             yield Record(f"sequence_{number}", item)
         elif isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[1], str):
-            yield Record(str(item[0]), item[1])
+            yield item if isinstance(item, Record) else RowRecord(str(item[0]), item[1])
         else:
             raise InputError(
                 where,

@@ -14,7 +14,7 @@ from lexome.io.formats import CSV, PARQUET, TSV, find_format
 from lexome.io.roles import find_column as find_column
 from lexome.io.roles import guess_column as guess_column
 from lexome.io.streams import ByteStream, Source, open_bytes
-from lexome.sequence.records import Record
+from lexome.sequence.records import Record, RowRecord
 
 BATCH_ROWS = 16_384
 DELIMITERS = {CSV.name: ",", TSV.name: "\t"}
@@ -83,20 +83,20 @@ def read_table_records(
     row = 0
     for batch in chain([first], table.batches):
         column = batch[choice.name]
-        if column.dtype not in (pl.String, pl.Null):
+        if column.dtype not in (pl.String, pl.Null, pl.Categorical):
             raise InputError(
                 f"{table.where}, column {choice.name!r}",
                 f"values of type {column.dtype}",
                 "sequences",
                 "to choose another with --sequence COLUMN",
             )
-        sequences = column.cast(pl.String).fill_null("").to_list()
+        sequences = column.cast(pl.String).str.strip_chars().fill_null("").to_list()
         ids = [None] * batch.height
         if id_choice is not None:
             ids = batch[id_choice.name].cast(pl.String).to_list()
         for name, letters in zip(ids, sequences, strict=True):
             row += 1
-            yield Record(name or f"row_{row}", letters)
+            yield RowRecord(name or f"row_{row}", letters)
 
 
 def is_frame(source: Any) -> bool:

@@ -1,6 +1,6 @@
 """A fine-tuned model on disk: one directory that predicts the same after it is loaded again."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lexome.architectures.predictor import HeadConfig, Predictor
 from lexome.checkpoints.load import Checkpoint, ModelCard
 from lexome.checkpoints.weight_files import read_json
 from lexome.devices import Reasoned, choose_device
-from lexome.errors import CheckpointError
+from lexome.errors import CheckpointError, LexomeError
 from lexome.results.files import atomic_path, write_json
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training.fitted import Fitted
@@ -55,6 +55,20 @@ def load_artefact(directory: Path, device: str = "auto") -> Fitted:
             "the same `lexome finetune` command again, which resumes",
         )
     config = read_json(directory / CONFIG)
+    try:
+        return _load(directory, config, device)
+    except LexomeError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError) as problem:
+        raise CheckpointError(
+            str(directory / CONFIG),
+            f"a damaged config ({problem!r})",
+            "what `lexome finetune` wrote",
+            "an unchanged copy of the run",
+        ) from problem
+
+
+def _load(directory: Path, config: dict[str, Any], device: str) -> Fitted:
     if config.get("format") != FORMAT:
         raise CheckpointError(
             str(directory / CONFIG),
@@ -79,7 +93,7 @@ def load_artefact(directory: Path, device: str = "auto") -> Fitted:
         Objective(**(_dict(config["objective"]) | {"class_weights": None})),
         tuple(_list(config["labels"])),
         networks,
-        config["threshold"],  # type: ignore[arg-type]
+        config["threshold"],
     )
 
 
@@ -123,9 +137,7 @@ def _settings(saved: Any) -> FinetuneSettings:
     plain: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in _dict(saved).items() if k != "recipe"
     }
-    known = {f.name for f in fields(TrainRecipe)}
-    recipe = TrainRecipe(**{k: v for k, v in _dict(saved)["recipe"].items() if k in known})
-    return FinetuneSettings(**plain, recipe=recipe)
+    return FinetuneSettings(**plain, recipe=TrainRecipe(**_dict(_dict(saved)["recipe"])))
 
 
 def _save_weights(network: torch.nn.Module, path: Path) -> None:

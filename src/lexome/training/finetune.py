@@ -143,6 +143,8 @@ def finetune(
     _announce_table(announce, data)
     setup = make_setup(settings)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
+    if lengths:
+        announce("Length", f"{lengths.number:,} sequences {lengths.what}")
     parts = _split(data, splitting, settings)
     fingerprint = _fingerprint(settings, setup, data, parts)
     finished = already_done(output, fingerprint, overwrite)
@@ -153,7 +155,7 @@ def finetune(
     audit = audit_parts(
         data.sequences, _names(parts, len(data.ids)), truth_labels(data.target), data.ids
     )
-    _announce_split(announce, splitting, settings, parts, audit)
+    _announce_split(announce, splitting, settings, parts, len(data.ids), audit)
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
     facts: dict[str, Any] = {
         "title": output.name,
@@ -162,11 +164,12 @@ def finetune(
         "command": command or "lexome.finetune(...)",
         "lexome_version": __version__,
         "fingerprint": fingerprint,
+        "columns": data.columns,
         "task": data.target.task,
         "label_column": ", ".join(labels or [data.columns["label"]]),
         "labels": list(data.target.labels),
         "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
-        "split": _describe_split(splitting, settings, parts),
+        "split": _describe_split(splitting, settings, parts, len(data.ids)),
         "seeds": settings.all_seeds,
         "method": settings.method,
         "dtype": setup.dtype.choice,
@@ -183,7 +186,7 @@ def finetune(
     }
     folder = open_folder(output, fingerprint, overwrite)
     with keep_randomness(), translate_disk_errors(folder):
-        judged, fitted = _train_and_judge(
+        judged, fitted, each = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
         )
         facts["threads"] = facts["environment"]["threads"]
@@ -194,7 +197,7 @@ def finetune(
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         save_artefact(fitted, folder)
-        _compare_reloaded(fitted, folder, data, parts)
+        _compare_reloaded(fitted, folder, data, parts, each)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
         facts["reloaded"] = "identical"
         facts["seconds"] = round(time.monotonic() - began, 1)
@@ -213,7 +216,7 @@ def _train_and_judge(
     quiet: bool,
     announce: Announce,
     facts: dict[str, Any],
-) -> tuple[list[Judged], Fitted]:
+) -> tuple[list[Judged], Fitted, NDArray[np.float32]]:
     target = data.target
     examples = make_examples(
         setup,
@@ -251,18 +254,19 @@ def _train_and_judge(
     limit = choose(target, parts.validation, plain[:num])
     save_baseline(baseline._replace(threshold=limit), folder / BASELINE)
     judged.append(Judged(baseline_name(target.task), "baseline", _by_part(plain, num), limit))
-    return judged, fitted._replace(threshold=threshold)
+    return judged, fitted._replace(threshold=threshold), each
 
 
 def _by_part(found: NDArray[Any], num_validation: int) -> dict[str, NDArray[Any]]:
     return {"validation": found[:num_validation], "test": found[num_validation:]}
 
 
-def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: Parts) -> None:
+def _compare_reloaded(
+    fitted: Fitted, folder: Path, data: LabelledTable, parts: Parts, before: NDArray[np.float32]
+) -> None:
     """Predict with the saved model and compare bit for bit, or fail the run."""
     rows = np.concatenate([parts.validation, parts.test])
     ids, sequences = [data.ids[i] for i in rows], [data.sequences[i] for i in rows]
-    before = predict_each(fitted, ids, sequences)
     after = predict_each(load_artefact(folder, fitted.setup.device.choice), ids, sequences)
     if not np.array_equal(before, after):
         raise ReloadMismatch(
@@ -299,9 +303,12 @@ def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:
 
 
 def _describe_split(
-    splitting: SplitSettings, settings: FinetuneSettings, parts: Parts
+    splitting: SplitSettings, settings: FinetuneSettings, parts: Parts, num_rows: int
 ) -> dict[str, Any]:
     sizes = {part: len(getattr(parts, part)) for part in parts._fields}
+    unused = num_rows - sum(sizes.values())
+    if unused:
+        sizes["unused"] = unused
     if splitting.column is not None:
         lists = (settings.train, settings.validation, settings.test)
         named = zip(parts._fields, lists, strict=True)
@@ -333,10 +340,11 @@ def _describe_model(settings: FinetuneSettings, setup: Setup, parameters: int) -
 def _fingerprint(
     settings: FinetuneSettings, setup: Setup, data: LabelledTable, parts: Parts
 ) -> str:
-    """What makes a run the same run: settings, loaded weights, clean rows, labels, parts."""
+    """What makes a run the same run: settings, weights, number format, rows, labels, parts."""
     digest = hashlib.blake2b(digest_size=12)
     digest.update(json.dumps(settings.flat(), sort_keys=True, default=str).encode())
-    digest.update(setup.card.sha256.encode() if setup.card else b"")
+    made_by = [setup.card, setup.dtype.choice, setup.device.choice, __version__]
+    digest.update(json.dumps([*made_by, data.target.task, data.target.labels]).encode())
     for id, sequence in zip(data.ids, data.sequences, strict=True):
         digest.update(f"{id}\0{sequence}\0".encode())
     digest.update(np.ascontiguousarray(data.target.values).tobytes())
@@ -368,9 +376,10 @@ def _announce_split(
     splitting: SplitSettings,
     settings: FinetuneSettings,
     parts: Parts,
+    num_rows: int,
     audit: Audit,
 ) -> None:
-    described = _describe_split(splitting, settings, parts)
+    described = _describe_split(splitting, settings, parts, num_rows)
     sizes = ", ".join(f"{part} {size:,}" for part, size in described["parts"].items())
     announce("Split", f"{splitting} ({described['description']}): {sizes}")
     exact = sum(overlap.exact for overlap in audit.overlaps)

@@ -48,12 +48,27 @@ def judge_run(
         fitted.task,
         fitted.labels[1] if fitted.task == "binary" else None,
     )
+    missing = sorted(set(fitted.labels) - set(labels)) if len(labels) > 1 else []
+    if missing:
+        raise InputError(
+            data.where,
+            f"no `--label {missing[0]}`",
+            "a column for every label of the run: " + ", ".join(fitted.labels),
+            "to name them all",
+        )
     target = _conform(data, fitted)
     judged = _judge(directory, fitted, data)
     rows = np.arange(len(data.ids))
     parts = Parts(rows[:0], rows[:0], rows)
     entries = judge_all(target, parts, data.sequences, judged)
-    return {"models": entries, "chosen": ENSEMBLE, "headline": HEADLINE[fitted.task]}
+    return {
+        "models": entries,
+        "chosen": ENSEMBLE,
+        "headline": HEADLINE[fitted.task],
+        "rows": {"read": data.num_read, "judged": len(data.ids)},
+        "columns": data.columns,
+        "cleaning": {count.what: count.number for count in data.cleaning if count.number},
+    }
 
 
 def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lexome.batches.windows import LongPolicy, check_length, crop
+from lexome.batches.windows import LongPolicy, check_length
 from lexome.errors import InputError
 from lexome.io.roles import find_column, guess_column
 from lexome.io.tables import open_table
+from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.training.target import Target, is_missing, read_target, spell
 
@@ -38,12 +39,6 @@ class LabelledTable(NamedTuple):
     target: Target
     split_values: list[str] | None
     cleaning: list[Count]
-
-    def cut(self, policy: LongPolicy) -> list[str]:
-        """The sequences as a model gets them under "crop"; otherwise as they are."""
-        if policy.kind != "crop":
-            return self.sequences
-        return [crop(sequence, policy.head, policy.tail) for sequence in self.sequences]
 
 
 class Columns(NamedTuple):
@@ -81,7 +76,8 @@ def read_labelled(
     sequences = [sequence for sequence in cleaned if sequence]
     _check_ids(raw, kept)
     labels = [[spell(column[i]) for column in raw.labels] for i in kept]
-    survivors, repeats, conflicts = _drop_repeats(sequences, labels)
+    split = None if raw.split is None else [raw.split[i] for i in kept]
+    survivors, repeats, conflicts = _drop_repeats(sequences, labels, split)
     counts = [
         Count("empty sequences dropped", raw.num_empty() + len(cleaned) - len(sequences)),
         Count("rows without a label dropped", raw.num_unlabelled(len(cleaned))),
@@ -140,18 +136,19 @@ def _read(source: Any, asked: Columns) -> _Raw:
         labels = [find_column(names, "label", name, where=where) for name in asked.label]
     else:
         labels = [find_column(names, "label", None, where=where)]
+    split = find_column(names, "label", asked.split, where=where).name if asked.split else None
     id_column = guess_column(names, "id", asked.id, where=where)
-    if id_column is not None and id_column.name in (sequence.name, *(c.name for c in labels)):
+    taken = (sequence.name, split, *(choice.name for choice in labels))
+    if id_column is not None and (id_column.name in taken or _is_no_key(frame, id_column)):
         id_column = None
     roles = {"sequence": sequence, "id": id_column} | {"label": labels[0]}
-    split = find_column(names, "label", asked.split, where=where).name if asked.split else None
     num = frame.height
     return _Raw(
         where=where,
         columns={role: choice.name for role, choice in roles.items() if choice is not None},
         guessed=[r for r, choice in roles.items() if choice is not None and choice.is_guessed],
         sequences=[_text(value) for value in frame[sequence.name].to_list()],
-        ids=[_text(v) for v in frame[id_column.name].to_list()]
+        ids=[_text(v) or f"row_{i + 1}" for i, v in enumerate(frame[id_column.name].to_list())]
         if id_column
         else [f"row_{i + 1}" for i in range(num)],
         has_ids=id_column is not None,
@@ -159,6 +156,17 @@ def _read(source: Any, asked: Columns) -> _Raw:
         labels=[frame[choice.name].to_list() for choice in labels],
         split=[_text(v) for v in frame[split].to_list()] if split else None,
     )
+
+
+# Guessed columns of these names must hold each id once; others, such as genes, may repeat.
+KEY_NAMES = ("id", "ids", "acc", "accession", "sid", "identifier", "entry", "uniprot")
+
+
+def _is_no_key(frame: pl.DataFrame, choice: ColumnChoice) -> bool:
+    """Whether a column that was only guessed to hold ids holds something that repeats."""
+    if not choice.is_guessed or choice.name.lower() in KEY_NAMES:
+        return False
+    return bool(frame[choice.name].drop_nulls().is_duplicated().any())
 
 
 def _text(value: object) -> str:
@@ -206,7 +214,7 @@ def _check_ids(raw: _Raw, kept: Sequence[int]) -> None:
 
 
 def _drop_repeats(
-    sequences: Sequence[str], labels: Sequence[Sequence[str]]
+    sequences: Sequence[str], labels: Sequence[Sequence[str]], split: Sequence[str] | None
 ) -> tuple[list[int], int, int]:
     """Rows that stay, rows merged, rows dropped for conflicting labels."""
     groups: dict[bytes, list[int]] = {}
@@ -216,7 +224,13 @@ def _drop_repeats(
     conflicting = {
         i for group in groups.values() if len({tuple(labels[i]) for i in group}) > 1 for i in group
     }
-    firsts = sorted(group[0] for group in groups.values() if group[0] not in conflicting)
+    # A copy in another part stays: the audit must see it.
+    firsts = sorted(
+        i
+        for group in groups.values()
+        if group[0] not in conflicting
+        for i in {split[i] if split else None: i for i in reversed(group)}.values()
+    )
     repeats = len(sequences) - len(conflicting) - len(firsts)
     return firsts, repeats, len(conflicting)
 
@@ -233,6 +247,13 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, limit: int) -> Count
         return None
     if policy.kind == "crop":
         kept = policy.head + policy.tail
+        if kept > limit:
+            raise InputError(
+                "long",
+                f"a crop that keeps {kept:,} residues",
+                f"at most {limit:,}, the model's context without special tokens",
+                f"`--long crop:{limit // 2}+{limit // 2}`",
+            )
         longer = sum(len(sequence) > kept for sequence in table.sequences)
         what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
         return Count(what, longer)
@@ -245,6 +266,8 @@ def describe_source(source: Any) -> dict[str, object]:
     """Path and hash of the table that a run was made from."""
     if isinstance(source, str | Path):
         path = Path(source)
+        if not path.is_file():  # a pipe has nothing left to hash
+            return {"path": str(path), "sha256": None}
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(1 << 20):

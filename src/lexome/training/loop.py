@@ -90,6 +90,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
     progress.advance((state.epoch * epoch_size) + state.step_in_epoch * job.recipe.batch_size)
     progress.restart_clock()
     saved = began = time.monotonic()
+    pause = SECONDS_BETWEEN_STATES  # longer where a state takes long to write
     while state.epoch < job.recipe.epochs and state.since_best < job.recipe.patience:
         batches = epoch_batches(
             _rows_of_epoch(job, seed, state.epoch),
@@ -108,10 +109,12 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
             state.step_in_epoch += 1
             state.step += 1
             progress.advance(len(rows))
-            if time.monotonic() - saved > SECONDS_BETWEEN_STATES:
+            if time.monotonic() - saved > pause:
                 state.seconds += time.monotonic() - began
                 saved = began = time.monotonic()
                 _put_down(path, network, optimizer, state)
+                pause = max(SECONDS_BETWEEN_STATES, 20 * (time.monotonic() - saved))
+                saved = began = time.monotonic()
         state.seconds += time.monotonic() - began
         began = time.monotonic()
         entry = _finish_epoch(network, job, state, seed)
@@ -251,6 +254,11 @@ def _rows_of_epoch(job: Job, seed: int, epoch: int) -> Rows:
     return draw_rows(job.train, positive, job.recipe.positive_share, seed, epoch)
 
 
+def device_of(network: Predictor) -> torch.device:
+    """Where a network's weights lie."""
+    return next(network.parameters()).device
+
+
 def _put_down(
     path: Path, network: Predictor, optimizer: torch.optim.Optimizer, state: _State
 ) -> None:
@@ -261,6 +269,9 @@ def _put_down(
         | optimizer_tensors(optimizer)
         | {"random": torch.get_rng_state()}
     )
+    device = device_of(network)
+    if device.type == "cuda":
+        tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     simple = {k: v for k, v in vars(state).items() if k not in ("average", "best")}
     save_state(path, tensors, simple)
 
@@ -273,9 +284,12 @@ def _take_up(
         return
     tensors, simple = found
     network.load_state_dict(under_prefix("network", tensors))
-    state.average = under_prefix("average", tensors)
-    state.best = under_prefix("best", tensors)
+    device = device_of(network)
+    state.average = {k: t.to(device) for k, t in under_prefix("average", tensors).items()}
+    state.best = {k: t.to(device) for k, t in under_prefix("best", tensors).items()}
     fill_optimizer(optimizer, tensors)
     torch.set_rng_state(tensors["random"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random_cuda"], device)
     for name, value in simple.items():
         setattr(state, name, value)

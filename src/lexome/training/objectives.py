@@ -39,7 +39,10 @@ def make_objective(
         # A model trained where positives are drawn more often is too sure of them by the ratio of
         # the odds; taking that off the logit gives probabilities for the data as they are.
         shift = float(np.log(true_rate / (1 - true_rate)) - np.log(rate / (1 - rate)))
-    if weighting == "balanced" and target.task != "regression":
+    if weighting == "balanced" and target.task == "binary":
+        weight = (1 - rate) / rate  # balances the rows as they are drawn
+        weights, shift = torch.tensor([weight], dtype=torch.float32), shift - float(np.log(weight))
+    elif weighting == "balanced" and target.task != "regression":
         weights = _balanced(target, values)
     return Objective(target.task, smoothing, weights, rate, mean, scale, shift)
 

@@ -1,7 +1,7 @@
 """A saved run answers new sequences, streamed to a table; a killed prediction resumes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +11,15 @@ import polars as pl
 from lexome.batches.windows import check_length, parse_long
 from lexome.errors import InputError
 from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
-from lexome.io.sources import read_records
+from lexome.io.sources import can_be_read_twice, is_table, read_records
+from lexome.io.tables import table_columns
 from lexome.progress import show_progress
 from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
 from lexome.sequence.records import Record
 from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, decide_labels, predict_mean
 from lexome.training.record import answer_columns
+from lexome.training.run_folder import read_run
 
 RUN = "run.json"
 
@@ -32,7 +34,12 @@ class PredictSummary(NamedTuple):
 
 
 def predict(
-    run: str | Path, source: Any, unknown: str | None = None, device: str = "auto"
+    run: str | Path,
+    source: Any,
+    unknown: str | None = None,
+    device: str = "auto",
+    sequence: str | None = None,
+    id: str | None = None,
 ) -> pl.DataFrame:
     """Answers of a saved run to sequences, in memory: id, length, probability or value, prediction.
 
@@ -41,10 +48,11 @@ def predict(
         source: a sequence, a list, a frame, or a path.
         unknown: letters outside the alphabet: refuse or map; as in training where not given.
         device: auto, cpu, cuda or cuda:N.
+        sequence, id: columns of a table; those of the run's own table where it has them.
     """
     fitted = load_artefact(Path(run), device)
     policy = _policy(fitted, unknown)
-    records = list(read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein))
+    records = list(_reader(fitted, Path(run), source, sequence, id)())
     if not records:
         raise InputError("source", "no sequence", "at least one", "another source")
     return _answer(fitted, records, policy).table
@@ -58,13 +66,16 @@ def predict_file(
     unknown: str | None = None,
     device: str = "auto",
     quiet: bool = False,
+    sequence: str | None = None,
+    id: str | None = None,
 ) -> PredictSummary:
     """The same for any size of input, written to a table by its ending, in bounded memory."""
     directory = Path(run)
     fitted = load_artefact(directory, device)
     policy = _policy(fitted, unknown)
     check_output(output)
-    total = _survey(fitted, source, policy)
+    read = _reader(fitted, directory, source, sequence, id)
+    total = _survey(fitted, read, policy) if can_be_read_twice(source) else None
 
     def notes(tally: Tally) -> dict[str, object]:
         return provenance | {"run": str(directory), "threshold": fitted.threshold}
@@ -76,7 +87,7 @@ def predict_file(
     fingerprint = [*facts, policy, output.suffix]
     with show_progress("Predicting", total, quiet=quiet) as progress:
         tally = run_in_parts(
-            read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein),
+            read(),
             lambda records: _answer(fitted, records, policy),
             output,
             fingerprint,
@@ -134,12 +145,23 @@ def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: Coun
     return sequence
 
 
-def _survey(fitted: Fitted, source: Any, unknown: UnknownPolicy) -> int | None:
-    """Residues in a file, after every record was checked: mistakes show before the work."""
-    if str(source) == "-" or hasattr(source, "read") or isinstance(source, Iterator):
-        return None
+def _reader(
+    fitted: Fitted, directory: Path, source: Any, sequence: str | None, id: str | None
+) -> Callable[[], Iterator[Record]]:
+    """What reads the source from its start; a table by the run's own columns where it has them."""
+    proteins = fitted.setup.tokenizer.alphabet.is_protein
+    if (sequence is None or id is None) and is_table(source) and can_be_read_twice(source):
+        there = table_columns(source)
+        own = read_run(directory).facts.get("columns", {})
+        sequence = sequence or (own["sequence"] if own.get("sequence") in there else None)
+        id = id or (own["id"] if own.get("id") in there else None)
+    return lambda: read_records(source, sequence, id, proteins)
+
+
+def _survey(fitted: Fitted, read: Callable[[], Iterator[Record]], unknown: UnknownPolicy) -> int:
+    """Residues in a source, after every record was checked: mistakes show before the work."""
     total = 0
-    for record in read_records(source, proteins=fitted.setup.tokenizer.alphabet.is_protein):
+    for record in read():
         _clean(fitted, record, unknown, Counter())
         total += len(record.sequence)
     return total

@@ -105,7 +105,9 @@ def move_into_place(folder: Path, output: Path) -> None:
 
 
 def tidy(output: Path) -> None:
-    """Remove what only the work needed, and what kills left behind: every hidden entry."""
-    for path in list(output.iterdir()):
+    """Remove what only the work needed; where it was still there, also what kills left behind."""
+    if not (output / "fingerprint.txt").exists():
+        return
+    for path in sorted(output.iterdir(), key=lambda path: path.name == "fingerprint.txt"):
         if path.name.startswith(("state-", "features.parquet", "fingerprint.txt", ".")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -123,6 +123,18 @@ class FinetuneSettings:
         ):
             if count < 1:
                 raise InputError(name, str(count), "at least one", f"{name} 1 or more")
+        if not 0 <= recipe.positive_share < 1:
+            seen = f"{recipe.positive_share:g}"
+            raise InputError("positive_share", seen, "0 to below 1", "0.25")
+        if self.unknown == "reference":
+            raise InputError("unknown", "reference in training", "refuse or map", "`--unknown map`")
+        if self.method == "frozen" and self.dtype == "bf16":
+            raise InputError(
+                "dtype",
+                "bf16 with --method frozen",
+                "fp32: the vectors are the reference's and the head is small",
+                "`--dtype auto`",
+            )
         if not 0 < recipe.learning_rate < float("inf"):
             rate = RECIPES["new:cnn"].learning_rate
             seen = f"{recipe.learning_rate:g}"

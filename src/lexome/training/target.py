@@ -31,10 +31,6 @@ class Target(NamedTuple):
         """Numbers that a model gives for each row."""
         return {"binary": 1, "regression": 1}.get(self.task, len(self.labels))
 
-    def take(self, rows: NDArray[np.int64]) -> "Target":
-        """The same for some of the rows."""
-        return self._replace(values=self.values[rows])
-
 
 def is_missing(value: object) -> bool:
     """Whether a cell says that there is no label."""
@@ -124,7 +120,7 @@ def _several_columns(
     for k, (column, name) in enumerate(zip(columns, names, strict=True)):
         for i, value in enumerate(column):
             text = spell(value).lower()
-            if text not in (*POSITIVE_NAMES, "0", "false", "no", "negative", "neg", "-"):
+            if text not in (*POSITIVE_NAMES, "0", "0.0", "false", "no", "negative", "neg", "-"):
                 raise InputError(
                     f"label column {name!r}, row {rows[i] if rows else i + 1}",
                     repr(value),
