@@ -380,7 +380,4 @@ def test_the_real_command_refuses_in_the_same_way(table, tmp_path):
     done = run_process("finetune", table, "--label", "labl", "-o", tmp_path / "run")
     assert done.code == 2
     assert "saw no column 'labl', expected one of id, sequence, label, part" in done.error
-    done = run_process("predict", tmp_path / "none", "MKT")
-    assert done.code == 2
-    assert "saw no such directory" in done.error
     assert everything(tmp_path) == before

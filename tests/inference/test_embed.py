@@ -223,3 +223,14 @@ def test_a_published_layout_gives_the_vectors_that_transformers_gave():
         assert np.allclose(found, reference, atol=5e-5, rtol=1e-5), told[i]
         pooled = embed(model, [told[i]], unknown=unknown).vectors[0]
         assert np.allclose(pooled, reference.mean(0), atol=5e-5, rtol=1e-5)
+
+
+def test_a_mask_may_be_written_in_a_sequence_and_counts_as_one_residue(model):
+    """It is the one special token that a user may write, also beside a crop."""
+    vectors = embed_residues(model, ["MK<mask>GAVL"]).matrices
+    assert vectors[0].shape[0] == 7
+    expected = model.run_ids([[0, 20, 15, 32, 6, 5, 7, 4, 2]], ["hidden"])[0].hidden[1:-1]
+    assert vectors[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    cropped = embed_residues(model, ["MK<mask>GAVL"], long="crop:3+1").matrices
+    expected = model.run_ids([[0, 20, 15, 32, 4, 2]], ["hidden"])[0].hidden[1:-1]
+    assert cropped[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)

@@ -1,9 +1,11 @@
 """What happens to a sequence that is longer than a model's context: never a silent cut."""
 
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from lexome.errors import InputError
+
+Residues = TypeVar("Residues", str, list[int])
 
 
 class LongPolicy(NamedTuple):
@@ -43,8 +45,10 @@ def parse_long(text: str) -> LongPolicy:
     )
 
 
-def crop(sequence: str, head: int, tail: int) -> str:
+def crop(sequence: Residues, head: int, tail: int) -> Residues:
     """The first `head` and the last `tail` residues, joined; shorter sequences stay whole.
+
+    Residues are the letters of a text or the ids of a list.
 
     >>> crop("ABCDEFGH", 2, 3)
     'ABFGH'

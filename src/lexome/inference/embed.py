@@ -159,8 +159,9 @@ def prepare(
         InputError: naming the record and what is wrong with it.
     """
     sequence, tokenizer = record.sequence, model.tokenizer
-    if recipe.unknown == "reference":
-        ids = tokenizer.encode(_crop(sequence, policy), "reference", record.id)
+    if recipe.unknown == "reference" or "<mask>" in sequence:
+        ids = tokenizer.encode(sequence, recipe.unknown, record.id)
+        ids = [ids[0], *_crop(ids[1:-1], policy), ids[-1]]
         _check_length(model, len(ids) - 2, policy, record.id)
         return np.array(ids, np.uint8)
     mapped = clean_sequence(sequence, tokenizer.alphabet, recipe.unknown, record.id)
@@ -176,8 +177,9 @@ def _read(model: Model, source: Any) -> Iterator[Record]:
     return read_records(source, proteins=model.tokenizer.alphabet.is_protein)
 
 
-def _crop(sequence: str, policy: LongPolicy) -> str:
-    return crop(sequence, policy.head, policy.tail) if policy.kind == "crop" else sequence
+def _crop(residues: Any, policy: LongPolicy) -> Any:
+    """A text or a list of ids as the policy leaves it."""
+    return crop(residues, policy.head, policy.tail) if policy.kind == "crop" else residues
 
 
 def _check_length(model: Model, length: int, policy: LongPolicy, name: str) -> None:
