@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lexome
+from lexome.devices import wait_politely
 from lexome.suites.deeploc import DeepLocFiles, find_deeploc
 from lexome.training.run_folder import Run
 
@@ -27,6 +28,7 @@ GOALS = {
 
 def main() -> None:
     """Run the job and print where its report is, or the table of figures."""
+    wait_politely()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["demo", "figures"])
     parser.add_argument("--data", help="the DeepLoc table, or the directory of both tables")

@@ -95,6 +95,16 @@ def torch_dtype(name: str) -> "torch.dtype":
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 
+def wait_politely() -> None:
+    """Let threads that wait sleep instead of spinning; call it before torch is imported.
+
+    Where other work runs on the machine, spinning threads hold the cores that the rest wait for:
+    training with 2 threads on 2 busy cores went from 105 to 312 sequences/s. A setting of the
+    user's own stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def num_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

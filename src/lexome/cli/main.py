@@ -12,6 +12,7 @@ import typer
 
 from lexome import __version__
 from lexome.cli import doctor, embed, finetune, predict
+from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal.
     """
+    wait_politely()
     _arrived.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
