@@ -75,7 +75,7 @@ def choose_training_dtype(asked: str, device: str, family: str) -> Reasoned:
         return Reasoned("fp32", f"bf16 was not measured for {family}")
     if not (cpu_has_bf16() if device == "cpu" else _gpu_has_bf16()):
         return Reasoned("fp32", "this device has no bf16 instructions")
-    return Reasoned("bf16", f"native here; {MEASURED_IN_BF16[family]}")
+    return Reasoned("bf16", f"native here; measured before: {MEASURED_IN_BF16[family]}")
 
 
 # Families whose error in bf16 against fp32 was measured, with what was found.

@@ -102,6 +102,7 @@ def finetune(
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
+    options.say("Verdict", options.verdict(run.metrics), quiet)
     for warning in run.facts["warnings"]:
         options.say("Warning", warning, quiet)
     options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)

@@ -55,6 +55,22 @@ def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     return [(kinds[m["kind"]], _figures(m, metrics["headline"])) for m in models]
 
 
+def verdict(metrics: dict[str, Any]) -> str:
+    """Whether the model in use is better than the baseline: only where the intervals lie apart."""
+    models = {model["kind"]: model for model in metrics["models"]}
+    mine, plain = models["ensemble"], models["baseline"]
+    part, key = "test" if "test" in mine["parts"] else "validation", metrics["headline"][0]
+    ours, theirs = mine["parts"][part].get(key), plain["parts"][part].get(key)
+    name = key.replace("_", " ").upper() if len(key) < 6 else key
+    if not ours or not theirs or ours["low"] is None or theirs["low"] is None:
+        return f"cannot be given: {name} is undefined on these rows"
+    if ours["low"] > theirs["high"]:
+        return f"better than composition: the intervals of {name} lie apart"
+    if ours["high"] < theirs["low"]:
+        return f"worse than composition: the intervals of {name} lie apart"
+    return f"not shown to be better than composition: the intervals of {name} overlap"
+
+
 def _figures(model: dict[str, Any], headline: list[str]) -> str:
     part = "test" if "test" in model["parts"] else "validation"
     texts = []

@@ -47,13 +47,13 @@ def load_artefact(directory: Path, device: str = "auto") -> Fitted:
         CheckpointError: not a run of Lexome, an unfinished one, or weights that do not fit.
     """
     if not directory.is_dir() or not (directory / CONFIG).exists():
-        seen = "no config.json" if directory.exists() else "no such directory"
-        raise CheckpointError(
-            str(directory),
-            "an unfinished run" if unfinished_folder(directory).exists() else seen,
-            "a finished run of `lexome finetune`",
-            "the same `lexome finetune` command again, which resumes",
-        )
+        seen, remedy = "no such directory", "the directory that `lexome finetune -o` was given"
+        if directory.exists():
+            seen = "no config.json"
+        if unfinished_folder(directory).exists():
+            seen = "an unfinished run"
+            remedy = "the same `lexome finetune` command again, which resumes"
+        raise CheckpointError(str(directory), seen, "a finished run of `lexome finetune`", remedy)
     config = read_json(directory / CONFIG)
     try:
         return _load(directory, config, device)
