@@ -48,13 +48,3 @@ class Interrupted(BaseException):
     def __str__(self) -> str:
         remedy = "the same command again: what is finished is kept"
         return f"lexome: saw {self.signal}, expected to be left running. Try {remedy}."
-
-
-def missing_extra(package: str, extra: str) -> EnvironmentProblem:
-    """The error for an optional dependency that is not installed, with its install line."""
-    return EnvironmentProblem(
-        f"package {package}",
-        "no such package",
-        "it to be installed",
-        f"pip install 'lexome[{extra}]'",
-    )

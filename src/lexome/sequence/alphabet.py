@@ -21,7 +21,6 @@ class Alphabet(NamedTuple):
     name: str
     letters: str
     replacements: Mapping[str, str]
-    wildcard: str
 
     @property
     def is_protein(self) -> bool:
@@ -35,9 +34,7 @@ def _protein_replacements() -> dict[str, str]:
 
 
 ALPHABETS = {
-    "protein": Alphabet(
-        "protein", "LAGVSERTIDPKQNFYMHWCXBUZO.-", _protein_replacements(), wildcard="X"
-    ),
+    "protein": Alphabet("protein", "LAGVSERTIDPKQNFYMHWCXBUZO.-", _protein_replacements()),
 }
 
 

@@ -97,6 +97,14 @@ def epoch_batches(
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
+def num_others(num_positives: int, num_rows: int, share: float) -> int:
+    """How many rows an epoch draws beside every positive, for positives to make up `share`."""
+    others = num_rows - num_positives
+    if share <= 0 or not num_positives or not others or num_positives / num_rows >= share:
+        return others
+    return max(round(num_positives * (1 - share) / share), 1)
+
+
 def draw_rows(rows: Rows, positive: NDArray[np.bool_], share: float, seed: int, epoch: int) -> Rows:
     """The rows of an epoch: all, or every positive with as many others as `share` leaves room for.
 
@@ -104,9 +112,9 @@ def draw_rows(rows: Rows, positive: NDArray[np.bool_], share: float, seed: int, 
     often over the epochs.
     """
     yes, no = rows[positive], rows[~positive]
-    if share <= 0 or not len(yes) or not len(no) or len(yes) / len(rows) >= share:
+    wanted = num_others(len(yes), len(rows), share)
+    if wanted == len(no):
         return rows
-    wanted = max(round(len(yes) * (1 - share) / share), 1)
     first, last = epoch * wanted, (epoch + 1) * wanted
     packs = [
         numpy_generator("pack", seed, number).permutation(no)

@@ -14,7 +14,7 @@ from lexome.evaluation.calibration import choose_threshold, choose_thresholds
 from lexome.evaluation.metrics import measure
 from lexome.progress import show_progress
 from lexome.results.files import write_text
-from lexome.training.examples import Examples
+from lexome.training.examples import Examples, num_others
 from lexome.training.fitted import Fitted, Threshold
 from lexome.training.loop import Job, train
 from lexome.training.objectives import make_objective
@@ -101,9 +101,7 @@ def fit_seeds(
 def rows_an_epoch(target: Target, train_rows: NDArray[np.int64], share: float) -> int:
     """Sequences that one epoch draws."""
     positives = int((target.values[train_rows] == 1).sum()) if target.task == "binary" else 0
-    if share <= 0 or not positives or positives / len(train_rows) >= share:
-        return len(train_rows)
-    return positives + max(round(positives * (1 - share) / share), 1)
+    return positives + num_others(positives, len(train_rows), share)
 
 
 def choose(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> Threshold:
