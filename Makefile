@@ -34,6 +34,7 @@ figures: $(CORE)
 	@$(PY) benchmarks/mitochondrion.py figures $(if $(DATA),--data "$(DATA)") -o runs/mitochondrion
 
 test: $(DEV)
+	@command -v mmseqs >/dev/null || echo "note: no mmseqs on the PATH: the tests of similarity search are skipped, or fail in CI. Try 'apt-get install mmseqs2' or conda's bioconda." >&2
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
 
 check: $(DEV)

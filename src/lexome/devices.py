@@ -1,4 +1,4 @@
-"""Which device and number format a run uses, and why."""
+"""Which device and number format a run uses, and why; and whether its memory ran out."""
 
 import os
 import platform
@@ -95,6 +95,17 @@ def torch_dtype(name: str) -> "torch.dtype":
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 
+def is_out_of_memory(problem: Exception) -> bool:
+    """Whether NumPy or torch failed for want of memory, on a GPU or on the CPU."""
+    import torch
+
+    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The second is how oneDNN ends where it cannot have its scratch space; seen in a convolution.
+    said = ("can't allocate memory", "could not create a primitive")
+    return isinstance(problem, RuntimeError) and any(text in str(problem) for text in said)
+
+
 def wait_politely() -> None:
     """Let threads that wait sleep instead of spinning; call it before torch is imported.
 
@@ -110,3 +121,27 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def product_ceiling(device: str, dtype: str, seconds: float = 0.3) -> float:
+    """Operations a second of a large matrix product (4096 x 1024 by 1024 x 4096), best of several.
+
+    What a training reaches is told as a share of it.
+    """
+    import time
+
+    import torch
+
+    kind = torch_dtype(dtype)
+    left = torch.randn(4096, 1024, device=device).to(kind)
+    right = torch.randn(1024, 4096, device=device).to(kind)
+    best, until = 0.0, time.monotonic() + seconds
+    rounds = 1 if device == "cpu" else 20
+    while time.monotonic() < until or not best:
+        began = time.monotonic()
+        for _ in range(rounds):
+            left @ right
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        best = max(best, rounds * 2 * 4096 * 1024 * 4096 / (time.monotonic() - began))
+    return best

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a warm start, a table, a model and a finished run."""
+"""What the tests of the command line share: a warm start, a table and a finished run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Finished, WarmStart, call_main, warm_start
-from tests.toys import motif_table, write_esm2
+from tests.toys import motif_table
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +22,6 @@ def lexome(
 ) -> Callable[..., Finished]:
     """The command in this process."""
     return lambda *args: call_main(capsys, monkeypatch, *args)
-
-
-@pytest.fixture(scope="session")
-def esm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny ESM-2 directory."""
-    return write_esm2(tmp_path_factory.mktemp("models") / "esm2-toy")
 
 
 @pytest.fixture(scope="session")

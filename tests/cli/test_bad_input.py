@@ -189,6 +189,40 @@ def test_a_sequence_that_is_none_is_named_before_any_work(name, verb, refused, e
     assert said in refused(*command, "-o", tmp_path / "out.parquet", *options)
 
 
+@pytest.mark.parametrize("verb", ["embed", "predict", "judge", "finetune"])
+def test_an_id_that_stands_twice_is_refused_by_every_verb(verb, refused, esm2, run, tmp_path):
+    path = tmp_path / "t.csv"
+    with_value(TOY, "id", "p0").write_csv(path)
+    command: dict[str, tuple[object, ...]] = {
+        "embed": ("embed", path, "-m", esm2, "-o", tmp_path / "v.parquet"),
+        "predict": ("predict", run, path, "-o", tmp_path / "p.csv"),
+        "judge": ("predict", run, path, "--label", "label"),
+        "finetune": ("finetune", path, "-o", tmp_path / "run"),
+    }
+    error = refused(*command[verb])
+    said = f"{path}, row 3: saw the id 'p0', which row 1 has too, expected each id once"
+    assert said in error
+    assert "`--id COLUMN`" in error
+
+
+def test_a_table_without_unique_ids_can_be_numbered(lexome, run, tmp_path):
+    path = tmp_path / "t.csv"
+    TOY.with_columns(id=pl.lit("same")).write_csv(path)
+    done = lexome("predict", run, path, "--id", "")
+    assert done.code == 0, done.err
+    assert [line.split(",")[0] for line in done.out.splitlines()[1:3]] == ["row_1", "row_2"]
+
+
+def test_records_of_one_name_are_refused_by_their_numbers(refused, esm2, run, tmp_path):
+    path = write_fasta(
+        tmp_path / "in.fasta", [("a first", PROTEIN), ("b", "MK"), ("a other", "MK")]
+    )
+    for command in (("embed", path, "-m", esm2), ("predict", run, path)):
+        error = refused(*command, "-o", tmp_path / "out.parquet")
+        assert f"{path}, record 3: saw the id 'a', which record 1 has too" in error
+    assert "saw the id 'a'" in refused("predict", run, path)
+
+
 def test_a_sequence_of_100_000_residues_is_refused_with_the_limit_unless_a_policy_is_named(
     refused, lexome, esm2, tmp_path
 ):
@@ -198,7 +232,8 @@ def test_a_sequence_of_100_000_residues_is_refused_with_the_limit_unless_a_polic
     assert "titin: saw 100,000 residues, expected at most 1,022" in error
     assert "`--long window`" in error
     assert lexome(*command, "--long", "crop:511+511").code == 0
-    assert pl.read_parquet(tmp_path / "v.parquet")["length"].to_list() == [1022]
+    found = pl.read_parquet(tmp_path / "v.parquet")
+    assert found.select("length", "residues_used").rows() == [(100_000, 1022)]
 
 
 def test_a_table_with_a_sequence_beyond_the_context_names_its_row(refused, esm2, tmp_path):
@@ -282,6 +317,7 @@ def test_weights_that_do_not_fit_are_refused(name, refused, tmp_path):
 
 BAD_OPTIONS = {
     "no such model": (("-m", "nonesuch"), "model 'nonesuch': saw no directory"),
+    "no such folder": (("-m", "./nonesuch"), "Try the spelling of the path"),
     "no such layer": (("--layer", "7"), "layer: saw 7, expected 0 to 2"),
     "no such pooling": (("--pooling", "median"), "pooling: saw 'median'"),
     "cls of windows": (("--pooling", "cls", "--long", "window"), "pooling: saw cls with windows"),

@@ -217,7 +217,7 @@ def test_a_signal_that_other_code_turns_into_an_error_of_its_own_is_still_a_sign
         except BaseException:
             raise ValueError("could not determine the shape") from None
 
-    monkeypatch.setattr("lexome.training.predict.predict", swallow)
+    monkeypatch.setattr("lexome.training.predict.predict_at_once", swallow)
     done = lexome("predict", "run", "MKT")
     assert done.code == 3
     assert "saw SIGTERM" in done.error

@@ -85,8 +85,34 @@ def test_mapped_letters_and_windows_are_told(lexome, esm2, tmp_path):
     command = ("embed", path, "-m", esm2, "-o", tmp_path / "v.parquet")
     done = lexome(*command, "--unknown", "map", "--long", "window")
     assert done.code == 0
-    assert "Mapped     2 letters (J 2)" in done.err
+    assert "Letters    2 letters mapped in 1 rows (J 2)" in done.err
     assert "Windows    1 sequences" in done.err
+    assert "Cropped" not in done.err
+
+
+def test_cropped_rows_are_told_and_marked(lexome, esm2, run, tmp_path):
+    """The run is of `new:cnn`, which sees the first 160 and the last 96 residues."""
+    path = write_fasta(tmp_path / "in.fasta", [("a", "MKTW"), ("b", "W" * 1500)])
+    output = tmp_path / "v.parquet"
+    done = lexome("embed", path, "-m", esm2, "-o", output, "--long", "crop:30+20")
+    assert "Cropped    1 sequences" in done.err
+    found = pl.read_parquet(output)
+    assert found.select("length", "residues_used", "windows").rows() == [(4, 4, 1), (1500, 50, 1)]
+    done = lexome("predict", run, path)
+    assert "Cropped    1 sequences" in done.err
+    assert [line.split(",")[:3] for line in done.out.splitlines()[1:]] == [
+        ["a", "4", "4"],
+        ["b", "1500", "256"],
+    ]
+    assert "Cropped    1 sequences" in lexome("predict", run, path, "-o", tmp_path / "p.csv").err
+
+
+def test_letters_that_predict_maps_are_told_with_and_without_an_output(lexome, run, tmp_path):
+    path = write_fasta(tmp_path / "in.fasta", [("a", "MKJJ"), ("b", "mK"), ("c", "MK")])
+    for output in ((), ("-o", tmp_path / "p.csv")):
+        done = lexome("predict", run, path, "--unknown", "map", *output)
+        assert done.code == 0, done.err
+        assert "Letters    3 letters mapped in 2 rows (J 2, m 1)" in done.err
 
 
 def test_quiet_says_nothing(lexome, fasta, esm2, run, tmp_path):
@@ -102,7 +128,7 @@ def test_predict_without_an_output_is_csv_in_a_pipe(lexome, fasta, run):
     done = lexome("predict", run, fasta)
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0] == "id,length,probability,prediction"
+    assert lines[0] == "id,length,residues_used,probability_label,threshold,prediction"
     assert [line.split(",")[0] for line in lines[1:]] == [f"p{i}" for i in range(9)]
 
 
@@ -118,7 +144,7 @@ def test_predict_writes_the_same_to_a_file_and_says_what_it_called(lexome, fasta
 
 def test_predict_takes_a_sequence_a_table_and_a_packed_file(lexome, table, run):
     one = lexome("predict", run, "MKTAYIAKQR")
-    assert one.out.splitlines()[1].startswith("sequence_1,10,")
+    assert one.out.splitlines()[1].startswith("sequence_1,10,10,")
     assert len(lexome("predict", run, table).out.splitlines()) == 61
 
 

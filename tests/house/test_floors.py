@@ -10,7 +10,7 @@ from tests.house.sources import PACKAGE, Source, sources
 
 FLOORS = [
     ["errors"],
-    ["devices", "seeds", "progress"],
+    ["devices", "seeds", "progress", "weights"],
     ["sequence"],
     ["results"],
     ["io", "tokenizers", "layers", "plots"],

@@ -151,14 +151,49 @@ def test_unknown_letters_are_refused_mapped_or_treated_as_the_published_model_do
     records = [Record("a", "MJt*"), Record("b", "MKT")]
     rows = list(embed_records(model, records, Recipe(unknown="map"), counts))
     assert close(rows[0].values, embed(model, ["MXT"]).vectors[0])
-    assert (rows[0].length, counts.rows) == (3, 1)
+    assert (rows[0].length, rows[0].residues_used, counts.rows) == (3, 3, 1)
     assert dict(counts.letters) == {"J": 1, "t": 1, "*": 1}
-    assert str(counts) == "3 letters mapped in 1 rows ('J' 1, 't' 1, '*' 1)"
+    assert str(counts) == "3 letters mapped in 1 rows (J 1, t 1, * 1)"
     # transformers' EsmTokenizer makes one <unk> of a run of unknown letters
     reference = embed(model, ["MJtK"], unknown="reference").vectors[0]
     with torch.inference_mode():
         hidden_TD = random_encoder()(*pack([[0, 20, 3, 15, 2]])).numpy()
     assert close(reference, hidden_TD[1:-1].mean(0))
+
+
+@pytest.mark.parametrize(
+    ("sequences", "unknown", "mapped"),
+    [
+        (["MKT", "GAV"], "map", {}),
+        (["MJt", "J", "MKT*"], "map", {"J": 2, "t": 1, "*": 1}),
+        (["Mj<mask>JK"], "map", {"j": 1, "J": 1}),
+        (["MJtK", "M<unk>K"], "reference", {"J": 1, "t": 1}),
+    ],
+)
+def test_what_was_replaced_is_given_with_the_vectors(sequences, unknown, mapped, model):
+    assert embed(model, sequences, unknown=unknown).mapped == mapped
+    assert embed_residues(model, sequences, unknown=unknown).mapped == mapped
+
+
+def test_what_was_cropped_or_windowed_is_given_with_the_vectors(narrow):
+    sequences = ["A" * 30, "C" * 100, "D" * 12 + "<mask>"]
+    for give in (embed, embed_residues):
+        found = give(narrow, sequences, long="window")
+        assert (found.lengths, found.residues_used) == ([30, 100, 13], [30, 100, 13])
+        assert found.windows == [1, 6, 1]
+        found = give(narrow, sequences, long="crop:8+4")
+        assert (found.lengths, found.residues_used) == ([30, 100, 13], [12, 12, 12])
+        assert found.windows == [1, 1, 1]
+
+
+def test_an_id_that_stands_twice_is_refused(model):
+    for give in (embed, embed_residues):
+        with pytest.raises(InputError, match="source, item 3: saw the id 'a', which item 1 has"):
+            give(model, [("a", "MKT"), ("b", "MKT"), ("a", "GAV")])
+    frame = pl.DataFrame({"id": ["x", "x"], "sequence": ["MKT", "GAV"]})
+    with pytest.raises(InputError, match="frame\\), row 2: saw the id 'x', which row 1 has too"):
+        embed(model, frame)
+    assert embed(model, ["MKT", "MKT"]).ids == ["sequence_1", "sequence_2"]
 
 
 def test_gaps_and_ambiguous_letters_are_letters_of_the_model(model):

@@ -30,7 +30,7 @@ def test_the_file_holds_what_embed_gives(fasta, model, tmp_path):
     assert (done.rows, done.resumed_rows, done.windowed, done.mapped) == (30, 0, 0, {})
     assert done.residues == sum(len(protein) for _, protein in PROTEINS)
     table = pl.read_parquet(output)
-    assert table.columns == ["id", "length", "window", "vector"]
+    assert table.columns == ["id", "length", "residues_used", "windows", "vector"]
     assert table["id"].to_list() == IDS
     assert table["length"].to_list() == [len(protein) for _, protein in PROTEINS]
     assert table["vector"].dtype == pl.Array(pl.Float32, 32)
@@ -80,10 +80,39 @@ def test_windows_and_mapped_letters_are_counted_over_all_parts(narrow, monkeypat
     recipe = Recipe(long="window", unknown="map")
     done = embed_file(narrow, path, tmp_path / "v.parquet", recipe, {}, quiet=True)
     assert done.mapped == {"J": 32, "t": 1}
-    assert done.windowed == 2
+    assert (done.mapped_rows, done.windowed, done.cropped) == (3, 2, 0)
     table = pl.read_parquet(tmp_path / "v.parquet")
-    assert table["window"].to_list() == [1, 2, 1, 6, 1]
+    assert table["windows"].to_list() == [1, 2, 1, 6, 1]
     assert read_provenance(tmp_path / "v.parquet")["mapped"] == {"J": 32, "t": 1}
+
+
+def test_a_crop_stands_on_its_row(narrow, tmp_path):
+    path = write_fasta(tmp_path / "in.fasta", [("a", "A" * 12), ("b", "C" * 40), ("c", "D" * 13)])
+    output = tmp_path / "v.parquet"
+    done = embed_file(narrow, path, output, Recipe(long="crop:8+4"), {}, quiet=True)
+    assert (done.cropped, done.windowed, done.residues) == (2, 0, 36)
+    table = pl.read_parquet(output).select("length", "residues_used", "windows")
+    assert table.rows() == [(12, 12, 1), (40, 12, 1), (13, 12, 1)]
+
+
+def test_an_id_that_stands_twice_is_refused_before_any_work(fasta, model, tmp_path, monkeypatch):
+    path = write_fasta(tmp_path / "bad.fasta", [*PROTEINS, ("p3 again", "MKT")])
+    monkeypatch.setattr("lexome.inference.embed_file.embed_records", None)
+    with pytest.raises(
+        InputError, match=r"bad\.fasta, record 31: saw the id 'p3', which record 4 h"
+    ):
+        embed_file(model, path, tmp_path / "v.parquet", Recipe(), {}, quiet=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.fasta", "in.fasta"]
+
+
+def test_a_stream_with_a_repeated_id_leaves_what_stood_at_the_output(fasta, model, tmp_path):
+    output = tmp_path / "v.parquet"
+    output.write_bytes(b"older")
+    named = [(name.split()[0], protein) for name, protein in PROTEINS]
+    stream = iter([*named, ("p3", "MKT")])
+    with pytest.raises(InputError, match="source, item 31: saw the id 'p3', which item 4 has too"):
+        embed_file(model, stream, output, Recipe(), {}, quiet=True)
+    assert output.read_bytes() == b"older"
 
 
 def test_a_mistake_in_the_last_record_shows_before_any_work(fasta, model, tmp_path, monkeypatch):

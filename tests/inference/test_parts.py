@@ -104,6 +104,28 @@ def test_another_recipe_takes_nothing_up_and_sweeps_what_the_first_began(tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
 
 
+def test_a_repeated_id_stops_the_run_before_its_part_is_answered(tmp_path):
+    output = tmp_path / "out.csv"
+    records = [*RECORDS[:9], RECORDS[2], *RECORDS[9:]]
+    worker = Worker()
+    with pytest.raises(InputError, match="record 10: saw the id 'p2', which record 3 has too"):
+        run(worker, output, records)
+    assert worker.asked == [f"p{i}" for i in range(8)]
+    assert not output.exists()
+
+
+def test_a_resumed_run_sees_ids_of_parts_that_it_does_not_answer_again(tmp_path):
+    output = tmp_path / "out.csv"
+    with pytest.raises(KeyboardInterrupt):
+        run(Worker(break_at="p17"), output)
+    worker = Worker()
+    with pytest.raises(InputError, match="record 26: saw the id 'p1', which record 2 has too"):
+        run(worker, output, [*RECORDS, RECORDS[1]])
+    assert worker.asked == [f"p{i}" for i in range(16, 24)]
+    assert not output.exists()
+    assert run(Worker(), output)[0] == Tally(25, 24, {"long": 10})
+
+
 def test_a_damaged_part_is_said_and_not_used(tmp_path):
     output = tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lexome.errors import EnvironmentProblem, InputError
-from lexome.io.streams import open_bytes
+from lexome.io.streams import open_bytes, suggest_paths
 
 
 def test_a_gzip_file_is_told_by_its_bytes_not_by_its_name(tmp_path):
@@ -52,8 +52,31 @@ def test_a_missing_file_is_named_with_its_nearest_neighbour(tmp_path):
     with pytest.raises(InputError) as caught:
         open_bytes(tmp_path / "protein.fasta")
     assert caught.value.seen == "no such file"
-    assert caught.value.remedy.endswith("proteins.fasta")
+    assert caught.value.remedy == f"`{tmp_path / 'proteins.fasta'}`"
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_missing_file_like_no_other_is_told_what_there_is_to_read(tmp_path):
+    for name in ("b.csv", "a.fasta", "notes.txt", ".hidden.csv", "c.fa.gz"):
+        (tmp_path / name).write_text("x")
+    for folder in ("folder.fa", "model"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    missing = tmp_path / "proteins.parquet"
+    read = [f"`{tmp_path / name}`" for name in ("a.fasta", "b.csv", "c.fa.gz")]
+    assert suggest_paths(missing) == ", ".join(read)
+    (tmp_path / "d.tsv").write_text("x")
+    assert suggest_paths(missing) == f"{', '.join(read)}, or one of 1 more in `{tmp_path}`"
+    assert suggest_paths(missing, models=True) == f"`{tmp_path / 'model'}`"
+    assert suggest_paths(tmp_path / "modle", models=True) == f"`{tmp_path / 'model'}`"
+
+
+def test_a_missing_file_where_nothing_can_be_read_is_a_matter_of_spelling(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for missing in (tmp_path / "proteins.fasta", tmp_path / "no" / "proteins.fasta"):
+        assert suggest_paths(missing) == "the spelling of the path"
+        with pytest.raises(InputError, match="Try the spelling of the path"):
+            open_bytes(missing)
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -164,6 +164,47 @@ def test_the_first_sentence_answers_the_question(runs):
     )
 
 
+@pytest.mark.parametrize(
+    ("task", "above", "overlap", "below", "unknown"),
+    [
+        (
+            "binary",
+            "Finds Mitochondrion: AUROC",
+            "Not shown to find Mitochondrion better than composition alone does: AUROC",
+            "Finds Mitochondrion less well than composition alone does: AUROC",
+            "Trained to find Mitochondrion: AUROC",
+        ),
+        (
+            "multiclass",
+            "Tells 8 classes of Location apart: Macro AUROC",
+            "Not shown to tell 8 classes of Location apart better than composition alone does",
+            "Tells 8 classes of Location apart less well than composition alone does: Macro AUROC",
+            "Trained to tell 8 classes of Location apart: Macro AUROC",
+        ),
+    ],
+)
+def test_the_first_sentence_claims_no_more_than_the_verdict(
+    task, above, overlap, below, unknown, tmp_path
+):
+    run = write_toy_run(tmp_path / "run", task, parts=SMALL)
+    saved = json.loads((run / "metrics.json").read_text())
+    key = saved["headline"][0]
+    model, baseline = (
+        next(model for model in saved["models"] if model["name"] == name)["parts"]["test"]
+        for name in ("ensemble", "baseline")
+    )
+    baseline[key] = {"value": 0.7, "low": 0.65, "high": 0.75}
+    for words, low, high in (
+        (above, 0.76, 0.9),
+        (overlap, 0.74, 0.9),
+        (below, 0.5, 0.6),
+        (unknown, None, None),
+    ):
+        model[key] = {"value": 0.8, "low": low, "high": high}
+        change(run, "metrics.json", **saved)
+        assert words in top_of(run)
+
+
 def test_the_counts_under_the_matrix_are_those_of_the_predictions(runs):
     rows = pl.read_parquet(runs["binary"] / "predictions.parquet").filter(
         model="ensemble", part="test"

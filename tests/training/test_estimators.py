@@ -487,9 +487,9 @@ def test_the_inner_split_by_cluster_keeps_near_copies_together():
 
 def test_letters_are_mapped_only_when_asked_and_counted_once():
     model = quick(SequenceClassifier, unknown="map")
-    with pytest.warns(UserWarning, match=r"3 letters were mapped \(m 1, k 1, J 1\)"):
+    with pytest.warns(UserWarning, match=r"3 letters mapped in 1 rows \(m 1, k 1, J 1\)"):
         model.fit([*SEQUENCES[:-1], "mkJ"], LABELS)
-    with pytest.warns(UserWarning, match="1 letters were mapped"):
+    with pytest.warns(UserWarning, match="1 letters mapped in 1 rows"):
         assert model.predict(["MKJ"]) == model.predict(["MKX"])
     with pytest.raises(InputError, match=r"X\[0\]: saw 0 residues"):
         model.predict(["*"])

@@ -74,6 +74,16 @@ def test_micro_batches_hold_no_more_than_the_budget_and_lose_no_row():
     assert found == [[4, 0, 1], [3], [2]]
 
 
+def test_where_rows_are_padded_the_padding_counts():
+    """Of 5, 5, 5 and 20 tokens the last makes 80 of the four rows."""
+    lengths = np.array([5, 5, 5, 20, 1, 90])
+    rows = np.arange(6)
+    packed = [found.tolist() for found in micro_batches(lengths, rows, 40)]
+    assert packed == [[0, 1, 2, 3, 4], [5]]
+    padded = [found.tolist() for found in micro_batches(lengths, rows, 40, as_rows=True)]
+    assert padded == [[0, 1, 2], [3, 4], [5]]
+
+
 def test_noise_replaces_by_kin_hides_and_leaves_special_tokens():
     clean = encode_examples(random_proteins(50, low=100, high=200), TOKENIZER)
     noisy = add_noise(clean, Noise(0.1, 0.2), TOKENIZER, numpy_generator("noise"))

@@ -14,6 +14,7 @@ from lexome.errors import InputError, ReloadMismatch
 from lexome.evaluation.metrics import measure
 from lexome.inference import embed_file as embedding
 from lexome.training import finetune as module
+from lexome.training import frozen
 from lexome.training.finetune import finetune
 from lexome.training.run_folder import Run, unfinished_folder
 from tests.shared_data import shared
@@ -32,8 +33,11 @@ def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_finetune_report", lambda folder: None)
 
 
-def values(run: Run, part: str = "test", model: str = "ensemble") -> pl.DataFrame:
-    table = pl.read_parquet(run.directory / "predictions.parquet")
+def values(run: Run, part: str = "test", model: str | None = None) -> pl.DataFrame:
+    table, model = (
+        pl.read_parquet(run.directory / "predictions.parquet"),
+        model or run.metrics["chosen"],
+    )
     return table.filter(pl.col("model") == model, pl.col("part") == part)
 
 
@@ -79,7 +83,7 @@ def test_the_metrics_are_those_of_the_predictions_that_were_written(motif_run):
     truth, probability = table["label"].cast(pl.Int64).to_numpy(), table["probability"].to_numpy()
     again = measure("binary", truth, probability, entry["threshold"]).overall
     for name, value in again.items():
-        assert entry["parts"]["test"][name]["value"] == pytest.approx(value), name
+        assert entry["parts"]["test"][name]["value"] == pytest.approx(value, rel=1e-5), name
     called = np.where(probability >= entry["threshold"], "1", "0")
     assert table["prediction"].to_list() == called.tolist()
 
@@ -115,7 +119,7 @@ def test_classes_labels_and_numbers_run_from_end_to_end(tmp_path):
         assert "<svg" in run.report.read_text()
         if task == "multiclass":
             assert found.select(pl.sum_horizontal(columns)).to_series().to_list() == pytest.approx(
-                [1.0] * 24
+                [1.0] * 24, abs=5e-6
             )
             assert run.figure("macro_auroc") > 0.9
             best = [columns[k] for k in found.select(columns).to_numpy().argmax(1)]
@@ -162,10 +166,11 @@ def test_a_frozen_model_makes_its_vectors_once_and_only_the_head_is_trained(
         made.append(len(records))
         return plain(model, records, *args)
 
-    monkeypatch.setattr(embedding, "embed_records", embed_records)
+    for way in (embedding, frozen):  # by a file, and in memory
+        monkeypatch.setattr(way, "embed_records", embed_records)
     options = {**QUICK, "seeds": 2, "epochs": 10, "method": "frozen"}
     run = finetune(str(directory), rich_table(120), "kind", output=tmp_path / "run", **options)
-    assert sum(made) == 120  # once for two seeds of ten epochs
+    assert sum(made) == 120  # once for two seeds of ten epochs, for judging and for comparing
     assert run.figure("macro_auroc") > 0.6
     assert all(not name.startswith("backbone") for name in weights(run))
     assert (run.directory / "base.safetensors").exists()
@@ -226,6 +231,25 @@ def test_a_saved_run_that_predicts_otherwise_is_a_failure_and_not_a_run(monkeypa
 
 
 @pytest.mark.usefixtures("without_report")
+def test_a_frozen_base_that_is_saved_otherwise_is_noticed_though_vectors_are_kept(
+    esm2, monkeypatch, tmp_path
+):
+    plain = module.save_artefact
+
+    def save_and_spoil(fitted: Any, directory: Path) -> None:
+        plain(fitted, directory)
+        path = directory / "base.safetensors"
+        tensors = load_file(path)
+        tensors["final_norm.weight"] *= 1.5
+        save_file(tensors, path)
+
+    monkeypatch.setattr(module, "save_artefact", save_and_spoil)
+    options = {**QUICK, "method": "frozen"}
+    with pytest.raises(ReloadMismatch, match="predictions that differ by up to"):
+        finetune(str(esm2), rich_table(40), "kind", output=tmp_path / "run", **options)
+
+
+@pytest.mark.usefixtures("without_report")
 def test_balanced_class_weights_train_and_leave_the_probabilities_at_the_true_share(tmp_path):
     """The weight is taken off the logit again: probabilities are for the data as they are."""
     table = motif_table(120, share=0.15)
@@ -275,16 +299,17 @@ def test_the_same_call_finds_its_run_and_computes_nothing(monkeypatch, tmp_path)
     table = motif_table(60)
     first = finetune("new:cnn", table, "label", output=tmp_path / "run", **QUICK)
     monkeypatch.setattr(module, "fit_seeds", None)
-    again = finetune("new:cnn", table, "label", output=tmp_path / "run", **QUICK)
-    assert again.facts["created"] == first.facts["created"]
+    for same in ({}, {"offline": True}, {"quiet": False}, {"device": "cpu"}):
+        again = finetune("new:cnn", table, "label", output=tmp_path / "run", **QUICK, **same)
+        assert again.facts["created"] == first.facts["created"]
     others = (
-        (table, {"epochs": 3}),
-        (table, {"seeds": 2}),
-        (table.with_columns(label=1 - pl.col("label")), {}),
-        (table.reverse(), {}),
+        (table, {"epochs": 3}, r"epochs 2 \(here 3\)"),
+        (table, {"seeds": 2}, r"seeds 1 \(here 2\)"),
+        (table.with_columns(label=1 - pl.col("label")), {}, "other labels"),
+        (table.reverse(), {}, "other rows"),
     )
-    for changed, options in others:
-        with pytest.raises(InputError, match="saw another run"):
+    for changed, options, told in others:
+        with pytest.raises(InputError, match=rf"saw another run \(.*{told}"):
             finetune("new:cnn", changed, "label", output=tmp_path / "run", **{**QUICK, **options})
 
 

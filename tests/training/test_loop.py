@@ -12,6 +12,7 @@ from lexome.architectures.predictor import HeadConfig, Predictor
 from lexome.progress import Progress
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training import loop
+from lexome.training.budget import TokenBudget
 from lexome.training.examples import Examples
 from lexome.training.fit import Parts, fit_seeds, rows_an_epoch
 from lexome.training.loop import Job, Trained, train
@@ -104,17 +105,19 @@ def feature_job(figures: list[float], **recipe: Any) -> Job:
     told = iter(figures)
     plain = {"epochs": len(figures), "batch_size": 10, "micro_tokens": 1 << 30, "patience": 99}
     plain |= {"learning_rate": 0.05, "head_dropout": 0.0}
+    chosen = choose_recipe("any", "frozen", **(plain | recipe))
     return Job(
         examples=Examples(None, features, target.values, False, 1, "cpu"),
         train=rows,
         validation=np.arange(30, 40),
         objective=make_objective(target, rows, 0.0, "none", 0.0),
-        recipe=choose_recipe("any", "frozen", **(plain | recipe)),
+        recipe=chosen,
         tokenizer=CharacterTokenizer(),
         dtype="fp32",
         judge=lambda found: {"loss": 0.0, "auprc": next(told)},
         monitor="auprc",
         log=lambda entry: None,
+        budget=TokenBudget(chosen.micro_tokens),
     )
 
 

@@ -1,8 +1,8 @@
-"""Rows filled up to the longest: the slow twin of packing, kept to check it."""
+"""Rows filled up to the longest: the slow twin of packing, and what convolutions compute on."""
 
 # Letters: S sequences in the batch, L longest.
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexome.layers.layout import PaddedLayout
+
+Item = TypeVar("Item")
 
 
 class Padded(NamedTuple):
@@ -30,3 +32,23 @@ def pad(
     for row, ids in zip(tokens_SL, sequences, strict=True):
         row[: len(ids)] = torch.from_numpy(np.asarray(ids, dtype=np.int64))
     return Padded(tokens_SL.to(device), layout)
+
+
+def in_row_batches(items: Iterable[tuple[Item, int]], max_tokens: int) -> Iterator[list[Item]]:
+    """Group (item, number of tokens) into lists whose rows, padding included, keep to the budget.
+
+    Order is kept, and an item longer than the budget gets a batch of its own.
+
+    >>> list(in_row_batches([("a", 1), ("b", 1), ("c", 4), ("d", 3), ("e", 9)], max_tokens=8))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    batch: list[Item] = []
+    longest = 0
+    for item, tokens in items:
+        if batch and (len(batch) + 1) * max(longest, tokens) > max_tokens:
+            yield batch
+            batch, longest = [], 0
+        batch.append(item)
+        longest = max(longest, tokens)
+    if batch:
+        yield batch

@@ -9,11 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from lexome import __version__
 from lexome.architectures.encoder import Encoder
 from lexome.checkpoints.from_esm import load_esm2
 from lexome.checkpoints.renaming import Accounting
 from lexome.checkpoints.weight_files import read_json, weight_paths
 from lexome.errors import CheckpointError, EnvironmentProblem, InputError
+from lexome.io.streams import suggest_paths
 from lexome.tokenizers.character import CharacterTokenizer
 
 # What a model directory may hold that we read; nothing else is fetched from a hub.
@@ -100,19 +102,42 @@ def find_source(name: str, offline: bool, revision: str | None) -> Source:
     if path.is_dir():
         return Source(path, path.resolve().name, "directory", "unknown")
     entry = catalogue().get(name)
+    if entry is not None and entry.get("shipped"):
+        shipped = Path(str(files("lexome.weights").joinpath(name)))
+        return Source(shipped, name, f"lexome {__version__}", str(entry["licence"]))
     if entry is not None:
         directory = fetch(str(entry["hub"]), offline, revision)
         return Source(directory, name, directory.name, str(entry["licence"]))
     if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
-        near = get_close_matches(name, catalogue(), n=1)
         raise InputError(
             f"model {name!r}",
             "a file" if path.exists() else "no directory and no catalogue name",
             "a directory, a hub id (owner/name), new:..., or one of " + ", ".join(catalogue()),
-            f"`--model {near[0] if near else 'new:cnn'}`",
+            suggest_model(name),
         )
-    directory = fetch(name, offline, revision)
+    try:
+        directory = fetch(name, offline, revision)
+    except EnvironmentProblem as problem:
+        if not path.parent.is_dir():
+            raise
+        # `models/esm2-8m` mistyped rather than a hub id
+        remedy = f"{suggest_paths(path, models=True)}, or {problem.remedy}"
+        where, seen, expected, _ = problem.args
+        raise EnvironmentProblem(where, seen, expected, remedy) from problem
     return Source(directory, name, directory.name, "unknown")
+
+
+def suggest_model(name: str) -> str:
+    """What a model's name that stands for nothing could have been meant to be."""
+    near = get_close_matches(name, catalogue(), n=1)
+    if near:
+        return f"`--model {near[0]}`"
+    path = Path(name)
+    if path.is_file():
+        return f"the directory that it lies in: `--model {path.parent}`"
+    if "/" in name:
+        return suggest_paths(path, models=True)
+    return "`--model esm2-8m`, or `lexome doctor`, which lists the names"
 
 
 def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:

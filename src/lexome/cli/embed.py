@@ -76,11 +76,7 @@ def embed(
     )
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
-    if done.mapped:
-        listed = ", ".join(f"{letter} {n:,}" for letter, n in done.mapped.items())
-        options.say("Mapped", f"{sum(done.mapped.values()):,} letters ({listed})", quiet)
-    if done.windowed:
-        options.say("Windows", f"{done.windowed:,} sequences went through in several", quiet)
+    options.say_changes(done, quiet)
     options.say(
         "Saved",
         f"{output}: {done.rows:,} rows, {done.residues:,} residues, "

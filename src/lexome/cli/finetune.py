@@ -38,7 +38,9 @@ def finetune(
     ] = "auto",
     positive: Annotated[str | None, typer.Option(help="Of two classes the one to find.")] = None,
     sequence: Annotated[str | None, typer.Option(help="Sequence column; else guessed.")] = None,
-    id: Annotated[str | None, typer.Option(help="Id column; else guessed.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="Id column; else guessed; '': row numbers.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How many times to train.")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,

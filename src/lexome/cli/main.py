@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import doctor, embed, finetune, predict
+from lexome.cli import doctor, embed, finetune, predict, pretrain
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -32,6 +32,7 @@ VERBS: dict[
     "embed": (embed.embed, embed.EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
     "predict": (predict.predict, predict.EXAMPLES),
+    "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
 }
 for name, (function, examples) in VERBS.items():
     app.command(name=name, epilog=examples)(function)

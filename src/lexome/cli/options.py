@@ -3,16 +3,20 @@
 import json
 import shlex
 import sys
+from collections import Counter
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
 from lexome import __version__
+from lexome.sequence.letter_counts import LetterCounts
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Sequence = Annotated[str | None, typer.Option(help="Sequence column of a table; else guessed.")]
-Id = Annotated[str | None, typer.Option(help="Id column of a table; else guessed.")]
+Id = Annotated[
+    str | None, typer.Option(help="Id column of a table; else guessed; '' numbers the rows.")
+]
 Unknown = Annotated[
     str, typer.Option(help="Letters outside the alphabet: refuse, map or reference.")
 ]
@@ -42,6 +46,29 @@ def say(what: str, text: str, quiet: bool = False) -> None:
         print(f"{what:<10} {text}", file=sys.stderr, flush=True)
 
 
+class Changes(Protocol):
+    """The part of a summary that tells what was done to the sequences before a model saw them."""
+
+    @property
+    def mapped(self) -> dict[str, int]: ...
+    @property
+    def mapped_rows(self) -> int: ...
+    @property
+    def cropped(self) -> int: ...
+    @property
+    def windowed(self) -> int: ...
+
+
+def say_changes(done: Changes, quiet: bool = False) -> None:
+    """Letters mapped, rows cropped, rows windowed: a line each, where there were any."""
+    if done.mapped:
+        say("Letters", str(LetterCounts(Counter(done.mapped), done.mapped_rows)), quiet)
+    if done.cropped:
+        say("Cropped", f"{done.cropped:,} sequences to both ends: see residues_used", quiet)
+    if done.windowed:
+        say("Windows", f"{done.windowed:,} sequences went through in several: see windows", quiet)
+
+
 def answer(summary: dict[str, Any], as_json: bool) -> None:
     """The summary of a verb as JSON on stdout, where asked for."""
     if as_json:
@@ -49,16 +76,22 @@ def answer(summary: dict[str, Any], as_json: bool) -> None:
 
 
 def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """The headline of mean, ensemble and baseline with their intervals, a line each."""
-    kinds = {"mean": "Test", "ensemble": "Test", "baseline": "Baseline"}
-    models = [model for model in metrics["models"] if model["kind"] in kinds]
-    return [(kinds[m["kind"]], _figures(m, metrics["headline"])) for m in models]
+    """The headline of mean, model in use and baseline with their intervals, a line each."""
+    models = [
+        model
+        for model in metrics["models"]
+        if model["kind"] in ("mean", "baseline") or model["name"] == metrics["chosen"]
+    ]
+    return [
+        ("Baseline" if m["kind"] == "baseline" else "Test", _figures(m, metrics["headline"]))
+        for m in models
+    ]
 
 
 def verdict(metrics: dict[str, Any]) -> str:
     """Whether the model in use is better than the baseline: only where the intervals lie apart."""
-    models = {model["kind"]: model for model in metrics["models"]}
-    mine, plain = models["ensemble"], models["baseline"]
+    mine = next(m for m in metrics["models"] if m["name"] == metrics["chosen"])
+    plain = next(m for m in metrics["models"] if m["kind"] == "baseline")
     part, key = "test" if "test" in mine["parts"] else "validation", metrics["headline"][0]
     ours, theirs = mine["parts"][part].get(key), plain["parts"][part].get(key)
     name = key.replace("_", " ").upper() if len(key) < 6 else key

@@ -32,7 +32,7 @@ def predict(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Write id, length, probability and prediction for every sequence, in input order.
+    """Write id, length, residues used, probability and prediction of each sequence, in order.
 
     The probability is the mean over the run's seeds; the prediction follows the saved threshold.
     """
@@ -47,9 +47,11 @@ def predict(
         return
     if output is None:
         from lexome.results.tables import print_table
-        from lexome.training.predict import predict as predict_table
+        from lexome.training.predict import predict_at_once
 
-        print_table(predict_table(run, source, unknown, device, sequence, id))
+        table, summary = predict_at_once(run, source, unknown, device, sequence, id)
+        options.say_changes(summary, quiet)
+        print_table(table)
         return
     from lexome.training.predict import predict_file
 
@@ -57,9 +59,7 @@ def predict(
     done = predict_file(run, source, output, notes, unknown, device, quiet, sequence, id)
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
-    if done.mapped:
-        listed = ", ".join(f"{letter} {n:,}" for letter, n in done.mapped.items())
-        options.say("Mapped", f"{sum(done.mapped.values()):,} letters ({listed})", quiet)
+    options.say_changes(done, quiet)
     called = ", ".join(f"{label!r} {n:,}" for label, n in sorted(done.calls.items()))
     options.say(
         "Saved", f"{output}: {done.rows:,} rows" + (f" ({called})" if called else ""), quiet

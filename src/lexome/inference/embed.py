@@ -3,7 +3,7 @@
 # Letters: L residues, T tokens over a batch, D width, S sequences.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -17,9 +17,17 @@ from lexome.errors import InputError
 from lexome.inference.model import Model
 from lexome.inference.runner import Piece, run_batches
 from lexome.io.sources import read_records
+from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.results.types import Embeddings, ResidueEmbeddings
-from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy, clean_sequence
+from lexome.sequence.alphabet import (
+    UNKNOWN_POLICIES,
+    UnknownPolicy,
+    clean_sequence,
+    map_letters,
+)
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
+from lexome.tokenizers.character import CharacterTokenizer
 
 FloatArray = NDArray[np.float32]
 EmbedPooling = Literal["mean", "max", "cls", "none"]
@@ -55,21 +63,16 @@ class EmbeddedRow(NamedTuple):
 
     id: str
     values: FloatArray  # (D,) pooled, or (L, D) with pooling "none"
-    length: int  # residues that were embedded
+    length: int  # residues of the whole sequence
+    residues_used: int  # L; fewer where it was cropped
     windows: int  # 1 where the sequence went through in one piece
 
 
-@dataclass
-class LetterCounts:
-    """Letters that an explicit policy replaced, over a whole run."""
+class Prepared(NamedTuple):
+    """A record as the model takes it."""
 
-    letters: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
-
-    def __str__(self) -> str:
-        listed = ", ".join(f"{letter!r} {n:,}" for letter, n in self.letters.most_common(8))
-        total = sum(self.letters.values())
-        return f"{total:,} letters mapped in {self.rows:,} rows ({listed})" if total else ""
+    tokens: NDArray[np.uint8]
+    length: int  # residues of the whole sequence
 
 
 def embed(
@@ -80,7 +83,7 @@ def embed(
     unknown: UnknownPolicy = "refuse",
     long: str = "refuse",
 ) -> Embeddings:
-    """One vector a sequence, in input order.
+    """One vector a sequence, in input order, with what was cropped, windowed and mapped.
 
     Args:
         model: from `lexome.load`.
@@ -89,13 +92,17 @@ def embed(
         layer: the hidden layer, 0 the embeddings, -1 (default) after the final norm.
         unknown: what becomes of letters outside the alphabet: refuse, map, reference.
         long: refuse, whole, window or crop:HEAD+TAIL for sequences beyond the context.
+
+    Raises:
+        InputError: an id that stands twice, and what the policies refuse.
     """
     recipe = _recipe(pooling or "mean", layer, unknown, long)
     if recipe.pooling == "none":
         raise InputError("pooling", "'none'", "mean, max or cls", "`lexome.embed_residues`")
-    rows = list(embed_records(model, _read(model, source), recipe))
+    counts = LetterCounts()
+    rows = list(embed_records(model, _read(model, source), recipe, counts))
     vectors_SD = np.stack([row.values for row in rows])
-    return Embeddings([row.id for row in rows], vectors_SD, asdict(recipe))
+    return Embeddings([r.id for r in rows], vectors_SD, asdict(recipe), *_trace(rows, counts))
 
 
 def embed_residues(
@@ -107,8 +114,10 @@ def embed_residues(
 ) -> ResidueEmbeddings:
     """One matrix (L, D) a sequence, in input order; see `embed`."""
     recipe = _recipe("none", layer, unknown, long)
-    rows = list(embed_records(model, _read(model, source), recipe))
-    return ResidueEmbeddings([r.id for r in rows], [r.values for r in rows], asdict(recipe))
+    counts = LetterCounts()
+    rows = list(embed_records(model, _read(model, source), recipe, counts))
+    matrices = [row.values for row in rows]
+    return ResidueEmbeddings([r.id for r in rows], matrices, asdict(recipe), *_trace(rows, counts))
 
 
 def embed_records(
@@ -120,13 +129,14 @@ def embed_records(
 ) -> Iterator[EmbeddedRow]:
     """Stream rows in input order; memory is bounded by the batch and the longest record."""
     policy = parse_long(recipe.long)
-    waiting: list[tuple[str, int, list[Window]]] = []  # in order, yet to be answered
+    waiting: list[tuple[str, int, int, list[Window]]] = []  # in order, yet to be answered
 
     def pieces() -> Iterator[Piece]:
         for record in records:
-            tokens = prepare(model, record, recipe, policy, counts)
-            windows = _windows(model, len(tokens) - 2, policy)
-            waiting.append((record.id, len(tokens) - 2, windows))
+            tokens, length = prepare(model, record, recipe, policy, counts)
+            used = len(tokens) - 2
+            windows = _windows(model, used, policy)
+            waiting.append((record.id, length, used, windows))
             for window in windows:
                 inner = tokens[1 + window.start : 1 + window.end]
                 yield Piece(record.id, np.concatenate([tokens[:1], inner, tokens[-1:]]))
@@ -135,7 +145,7 @@ def embed_records(
     compute = (residue_vectors if keep_residues else pooled_vectors)(model, recipe)
     results = run_batches(pieces(), compute, model.device, max_tokens)
     for result in results:
-        id, length, windows = waiting.pop(0)
+        id, length, used, windows = waiting.pop(0)
         values = result
         if keep_residues:
             parts = [_kept(result, windows[0])]
@@ -143,7 +153,7 @@ def embed_records(
             values = _pool(np.concatenate(parts), recipe.pooling)
         if not np.isfinite(values).all():
             raise InputError(id, "a NaN in its vector", "finite values", "`--dtype fp32`")
-        yield EmbeddedRow(id, values, length, len(windows))
+        yield EmbeddedRow(id, values, length, used, len(windows))
 
 
 def prepare(
@@ -152,7 +162,7 @@ def prepare(
     recipe: Recipe,
     policy: LongPolicy,
     counts: LetterCounts | None = None,
-) -> NDArray[np.uint8]:
+) -> Prepared:
     """The token ids of one record under the recipe's policies for letters and length.
 
     Raises:
@@ -160,21 +170,46 @@ def prepare(
     """
     sequence, tokenizer = record.sequence, model.tokenizer
     if recipe.unknown == "reference" or "<mask>" in sequence:
-        ids = tokenizer.encode(sequence, recipe.unknown, record.id)
-        ids = [ids[0], *_crop(ids[1:-1], policy), ids[-1]]
+        whole = tokenizer.encode(sequence, recipe.unknown, record.id)
+        if counts is not None:
+            counts.add(_replaced(tokenizer, sequence, recipe.unknown))
+        ids = [whole[0], *_crop(whole[1:-1], policy), whole[-1]]
         _check_length(model, len(ids) - 2, policy, record.id)
-        return np.array(ids, np.uint8)
+        return Prepared(np.array(ids, np.uint8), len(whole) - 2)
     mapped = clean_sequence(sequence, tokenizer.alphabet, recipe.unknown, record.id)
-    if counts is not None and mapped.counts:
-        counts.letters.update(mapped.counts)
-        counts.rows += 1
+    if counts is not None:
+        counts.add(mapped.counts)
     sequence = _crop(mapped.sequence, policy)
     _check_length(model, len(sequence), policy, record.id)
-    return tokenizer.encode_many([sequence], "refuse", [record.id]).ids_T
+    tokens = tokenizer.encode_many([sequence], "refuse", [record.id]).ids_T
+    return Prepared(tokens, len(mapped.sequence))
+
+
+def _replaced(tokenizer: CharacterTokenizer, sequence: str, unknown: UnknownPolicy) -> Counter[str]:
+    """Letters that the plain tokenizer replaced in a sequence that it took."""
+    found: Counter[str] = Counter()
+    if unknown == "map":
+        for part in sequence.split("<mask>"):
+            found.update(map_letters(part, tokenizer.alphabet, "").counts)
+    elif unknown == "reference":
+        ids, spans = tokenizer.encode(sequence, unknown), tokenizer.spans(sequence, unknown)
+        for id, (start, end) in zip(ids, spans, strict=True):
+            if id == tokenizer.unk_id and sequence[start:end] != "<unk>":
+                found.update(sequence[start:end])
+    return found
 
 
 def _read(model: Model, source: Any) -> Iterator[Record]:
-    return read_records(source, proteins=model.tokenizer.alphabet.is_protein)
+    records = read_records(source, proteins=model.tokenizer.alphabet.is_protein)
+    return refuse_repeats(records, find_place(source))
+
+
+def _trace(
+    rows: list[EmbeddedRow], counts: LetterCounts
+) -> tuple[list[int], list[int], list[int], dict[str, int]]:
+    """The last fields of Embeddings: what was cropped, windowed and mapped."""
+    used, windows = [row.residues_used for row in rows], [row.windows for row in rows]
+    return [row.length for row in rows], used, windows, dict(counts.letters)
 
 
 def _crop(residues: Any, policy: LongPolicy) -> Any:

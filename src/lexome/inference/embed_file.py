@@ -12,21 +12,28 @@ from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.inference.embed import (
     EmbeddedRow,
-    LetterCounts,
     Recipe,
     check_layer,
     embed_records,
     prepare,
 )
 from lexome.inference.model import Model
-from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
+from lexome.inference.parts import (
+    Answer,
+    Tally,
+    check_output,
+    count_mapped,
+    find_mapped,
+    run_in_parts,
+)
 from lexome.io.sources import can_be_read_twice, read_records
+from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 
 VECTOR_TYPES = {"float16": pl.Float16, "float32": pl.Float32}
 FLOAT16_LIMIT = float(np.finfo(np.float16).max)
-MAPPED = "mapped:"  # how counts of replaced letters are told from the other counts
 
 
 class EmbedSummary(NamedTuple):
@@ -36,6 +43,8 @@ class EmbedSummary(NamedTuple):
     residues: int
     resumed_rows: int
     mapped: dict[str, int]  # letters that were replaced
+    mapped_rows: int
+    cropped: int  # rows of which the model saw both ends only
     windowed: int  # rows that went through in several windows
 
 
@@ -51,10 +60,14 @@ def embed_file(
     sequence: str | None = None,
     id: str | None = None,
 ) -> EmbedSummary:
-    """Write one row a record to `output` (.parquet): id, length, window and vector.
+    """Write one row a record to `output` (.parquet).
 
-    Vectors are fixed-size lists; with pooling "none" one list of such lists a record. `window` is
-    the number of windows that the sequence went through in.
+    Columns: id, length (of the whole sequence), residues_used (fewer where it was cropped), windows
+    (in how many it went through) and vector. Vectors are fixed-size lists; with pooling "none" one
+    list of such lists a record.
+
+    Raises:
+        InputError: an id that stands twice, and what the recipe's policies refuse.
     """
     if vector_type not in VECTOR_TYPES:
         raise InputError("vectors", repr(vector_type), "float16 or float32", "`--vectors float32`")
@@ -62,24 +75,28 @@ def embed_file(
         raise InputError(str(output), f"the ending {output.suffix!r}", ".parquet", "`-o x.parquet`")
     check_output(output)
     check_layer(model, recipe.layer)
-    proteins = model.tokenizer.alphabet.is_protein
+    proteins, place = model.tokenizer.alphabet.is_protein, find_place(source)
 
     def read() -> Iterator[Record]:
         return read_records(source, sequence, id, proteins)
 
-    total = survey(model, read(), recipe) if can_be_read_twice(source) else None
+    total = None
+    if can_be_read_twice(source):
+        total = survey(model, refuse_repeats(read(), place), recipe)
 
     def compute(records: list[Record]) -> Answer:
         counts = LetterCounts()
         rows = list(embed_records(model, records, recipe, counts, max_tokens))
-        mapped = {MAPPED + letter: n for letter, n in counts.letters.items()}
-        windowed = sum(row.windows > 1 for row in rows)
-        residues = sum(row.length for row in rows)
+        others = {
+            "windowed": sum(row.windows > 1 for row in rows),
+            "cropped": sum(row.residues_used < row.length for row in rows),
+            "residues": sum(row.residues_used for row in rows),
+        }
         table = _table(rows, model.network.width, vector_type, recipe)
-        return Answer(table, mapped | {"windowed": windowed, "residues": residues})
+        return Answer(table, count_mapped(counts) | others)
 
     def notes(tally: Tally) -> dict[str, object]:
-        return provenance | {"recipe": asdict(recipe), "mapped": _mapped(tally)}
+        return provenance | {"recipe": asdict(recipe), "mapped": find_mapped(tally).letters}
 
     with show_progress("Embedding", total, quiet=quiet) as progress:
         fingerprint = [model.card.sha256, model.dtype, asdict(recipe), vector_type]
@@ -90,10 +107,17 @@ def embed_file(
             fingerprint,
             notes,
             progress,
+            place,
         )
-    counts = tally.counts
+    counts, mapped = tally.counts, find_mapped(tally)
     return EmbedSummary(
-        tally.rows, counts["residues"], tally.resumed_rows, _mapped(tally), counts["windowed"]
+        rows=tally.rows,
+        residues=counts["residues"],
+        resumed_rows=tally.resumed_rows,
+        mapped=dict(mapped.letters),
+        mapped_rows=mapped.rows,
+        cropped=counts["cropped"],
+        windowed=counts["windowed"],
     )
 
 
@@ -107,10 +131,6 @@ def survey(model: Model, records: Iterable[Record], recipe: Recipe) -> int:
         prepare(model, record, recipe, policy)
         total += len(record.sequence)
     return total
-
-
-def _mapped(tally: Tally) -> dict[str, int]:
-    return {k.removeprefix(MAPPED): n for k, n in tally.counts.items() if k.startswith(MAPPED)}
 
 
 def _table(
@@ -138,7 +158,8 @@ def _table(
         {
             "id": [row.id for row in done],
             "length": [row.length for row in done],
-            "window": [row.windows for row in done],
+            "residues_used": [row.residues_used for row in done],
+            "windows": [row.windows for row in done],
             "vector": vectors,
         }
     )

@@ -9,6 +9,7 @@ that parts are never mixed up with another model's or another input's.
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +17,19 @@ from typing import NamedTuple
 import polars as pl
 
 from lexome.errors import InputError
+from lexome.io.unique_ids import Place, UniqueIds
 from lexome.progress import Progress
 from lexome.results.tables import find_writer, read_provenance, write_table
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 
 # A part is some seconds of work for a small model, so a kill costs little.
 PART_RESIDUES, PART_RECORDS = 250_000, 2_000
 PARTS_ENDING = ".parts"
+LAYOUT = 2  # of the tables made here: parts of other columns are not taken up
+# How counts of replaced letters are told from the other counts.
+MAPPED, MAPPED_ROWS = "mapped:", "mapped_rows"
+UNNAMED = Place("the input", "record")
 
 
 class Part(NamedTuple):
@@ -54,6 +61,7 @@ def run_in_parts(
     fingerprint: Sequence[object],
     provenance: Callable[[Tally], dict[str, object]],
     progress: Progress,
+    place: Place = UNNAMED,
 ) -> Tally:
     """Answer all records, part by part, and join the parts to `output`.
 
@@ -64,12 +72,18 @@ def run_in_parts(
         fingerprint: everything besides the records that the answers depend on.
         provenance: what goes into the output's metadata, from the tally.
         progress: counts residues of input.
+        place: what messages call the input and its rows.
+
+    Raises:
+        InputError: an id that stands twice, before the part that holds its second row is answered.
     """
     check_output(output)
+    seen = UniqueIds(place)
     folder = parts_folder(output, fingerprint)
     paths: list[Path] = []
     rows, resumed, counts = 0, 0, {}  # type: int, int, dict[str, int]
     for number, part in enumerate(cut_parts(records)):
+        seen.add([record.id for record in part.records])
         path = folder / f"part-{number:06d}.parquet"
         paths.append(path)
         residues = sum(len(record.sequence) for record in part.records)
@@ -92,6 +106,19 @@ def run_in_parts(
         if left.name.startswith(f".{output.name}.") and left.name.endswith(PARTS_ENDING):
             shutil.rmtree(left)
     return tally
+
+
+def count_mapped(letters: LetterCounts) -> dict[str, int]:
+    """Replaced letters as counts of an Answer."""
+    counts = {f"{MAPPED}{letter}": n for letter, n in letters.letters.items()}
+    return counts | {MAPPED_ROWS: letters.rows}
+
+
+def find_mapped(tally: Tally) -> LetterCounts:
+    """The replaced letters of all parts, as `count_mapped` gave them for each."""
+    counts = tally.counts
+    letters = {k.removeprefix(MAPPED): n for k, n in counts.items() if k.startswith(MAPPED)}
+    return LetterCounts(Counter(letters), counts.get(MAPPED_ROWS, 0))
 
 
 def check_output(output: Path) -> None:
@@ -122,5 +149,7 @@ def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
 
 def parts_folder(output: Path, fingerprint: Sequence[object]) -> Path:
     """The hidden folder beside `output` that holds its parts while they are made."""
-    digest = hashlib.blake2b(json.dumps(fingerprint, default=str).encode(), digest_size=6)
+    digest = hashlib.blake2b(
+        json.dumps([LAYOUT, *fingerprint], default=str).encode(), digest_size=6
+    )
     return output.parent / f".{output.name}.{digest.hexdigest()}{PARTS_ENDING}"

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from lexome.batches.packing import Packed, in_batches, pack
+from lexome.devices import is_out_of_memory
 from lexome.errors import EnvironmentProblem
 
 Result = TypeVar("Result")
@@ -49,7 +50,7 @@ def _run(
     try:
         with torch.inference_mode():
             results = compute(pack([piece.ids for piece in batch], device))
-    except RuntimeError as problem:
+    except (RuntimeError, MemoryError) as problem:
         if not is_out_of_memory(problem):
             raise
         if len(batch) == 1:
@@ -68,9 +69,3 @@ def _run(
         torch.cuda.empty_cache()
     yield from _run(batch[:half], compute, device)
     yield from _run(batch[half:], compute, device)
-
-
-def is_out_of_memory(problem: RuntimeError) -> bool:
-    """Whether torch failed for want of memory, on a GPU or on the CPU."""
-    text = str(problem)
-    return isinstance(problem, torch.OutOfMemoryError) or "can't allocate memory" in text

@@ -41,13 +41,16 @@ def guess_column(
 ) -> ColumnChoice | None:
     """The column for a role ("sequence", "id" or "label"), and whether it was guessed.
 
-    A column asked for is taken, or InputError names the closest there are. Otherwise the names
-    that people use decide, whatever their case; then, for sequences and with a sample of the rows,
-    the only text column that holds long words of residue letters. None: nothing fits.
+    A column asked for is taken, or InputError names the closest there are; "" asks for no column
+    of ids, so that rows are numbered. Otherwise the names that people use decide, whatever their
+    case; then, for sequences and with a sample of the rows, the only text column that holds long
+    words of residue letters. None: nothing fits.
 
     >>> guess_column(["ACC", "Kingdom", "Sequence"], "sequence")
     ColumnChoice(name='Sequence', is_guessed=True)
     """
+    if asked == "" and role == "id":
+        return None
     if asked is not None:
         if asked not in columns:
             raise _no_such_column(columns, asked, where)

@@ -12,10 +12,11 @@ from typing import IO, Any
 import numpy as np
 
 from lexome.errors import EnvironmentProblem, InputError
-from lexome.io.formats import refuse_foreign
+from lexome.io.formats import FORMATS, ending_of, refuse_foreign
 
 BLOCK_BYTES = 1 << 17  # bigger blocks fall out of the processor's cache: measured slower
 NEWLINE = ord("\n")
+MOST_LISTED = 3  # files that an error names
 GZIP_MARK = b"\x1f\x8b"
 
 Source = str | Path | IO[bytes]
@@ -119,13 +120,34 @@ def read_blocks(stream: ByteStream) -> Iterator[bytes]:
 
 
 def missing_file(path: Path) -> InputError:
-    """The error for a file that is not there, with the nearest name that is."""
-    folder = path.parent
-    remedy = "checking the path"
-    if folder.is_dir():
-        near = get_close_matches(path.name, [there.name for there in folder.iterdir()], n=1)
-        remedy = str(folder / near[0]) if near else f"`ls {folder}`"
-    return InputError(str(path), "no such file", "a file to read", remedy)
+    """The error for a file that is not there, with those that could be meant."""
+    return InputError(str(path), "no such file", "a file to read", suggest_paths(path))
+
+
+def suggest_paths(path: Path, models: bool = False) -> str:
+    """What a path that is not there could have been meant to be, as the remedy of an error.
+
+    The nearest name in its folder; else the files there that are of a format we read, or with
+    `models` the folders there that may be models; else a hint at the spelling.
+    """
+    try:
+        there = sorted(path.parent.iterdir())
+    except OSError:  # no such folder, or no permission to look into it
+        return "the spelling of the path"
+    names = [one.name for one in there if one.is_dir() or not models]
+    near = get_close_matches(path.name, names, n=1)
+    if near:
+        return f"`{path.parent / near[0]}`"
+    fitting = [one for one in there if not one.name.startswith(".") and _fits(one, models)]
+    listed = ", ".join(f"`{one}`" for one in fitting[:MOST_LISTED])
+    more = f", or one of {len(fitting) - MOST_LISTED:,} more in `{path.parent}`"
+    return listed + (more if len(fitting) > MOST_LISTED else "") or "the spelling of the path"
+
+
+def _fits(path: Path, models: bool) -> bool:
+    if models:
+        return (path / "config.json").is_file()
+    return ending_of(path) in FORMATS and path.is_file()
 
 
 def _open_path(path: Path) -> ByteStream:

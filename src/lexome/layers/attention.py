@@ -3,14 +3,14 @@
 # Letters: N leading shape, H heads, d head width, D width.
 from torch import Tensor, nn
 
-from lexome.layers.layout import Layout
 from lexome.layers.rotary import Turn, rotate
 
 
 class Attention(nn.Module):
     """Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V, heads concatenated and projected.
 
-    Four separate linears, called as modules, so that adapters can be put on each of them.
+    Four separate linears, called as modules, so that adapters can be put on each of them. What
+    lies between `project` and `output` is the layout's: it knows what attends to what.
     """
 
     def __init__(self, width: int, num_heads: int) -> None:
@@ -29,13 +29,3 @@ class Attention(nn.Module):
         query_NHd = query_NHd * query_NHd.shape[-1] ** -0.5
         key_NHd = self.key(x_ND).view(heads)
         return rotate(query_NHd, turn), rotate(key_NHd, turn), self.value(x_ND).view(heads)
-
-    def forward(
-        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
-    ) -> Tensor:
-        """The attended values (N, D); appends this layer's maps to `maps` where it is given."""
-        query_NHd, key_NHd, value_NHd = self.project(x_ND, turn)
-        if maps is not None:
-            maps.append(layout.attention_maps(query_NHd, key_NHd))
-        context: Tensor = self.output(layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
-        return context

@@ -39,9 +39,22 @@ class Block(nn.Module):
     def forward(
         self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
     ) -> Tensor:
-        """`x_ND` after attention and feed-forward, each added to what came in."""
-        attended_ND = self.attention(self.attention_norm(x_ND), layout, turn, maps)
-        x_ND = x_ND + self.dropout(attended_ND)
+        """`x_ND` after attention and feed-forward, each added to what came in.
+
+        Appends this layer's attention maps to `maps` where it is given.
+        """
+        query_NHd, key_NHd, value_NHd = self.enter(x_ND, turn)
+        if maps is not None:
+            maps.append(layout.attention_maps(query_NHd, key_NHd))
+        return self.leave(x_ND, layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
+
+    def enter(self, x_ND: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+        """What comes before tokens meet: norm, projections, rotation."""
+        return self.attention.project(self.attention_norm(x_ND), turn)
+
+    def leave(self, x_ND: Tensor, context_ND: Tensor) -> Tensor:
+        """What comes after: both residual additions, and the feed-forward."""
+        x_ND = x_ND + self.dropout(self.attention.output(context_ND))
         fed_ND = self.feed_forward(self.feed_forward_norm(x_ND))
         out_ND: Tensor = x_ND + self.dropout(fed_ND)
         return out_ND

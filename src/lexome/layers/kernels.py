@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
-from lexome.layers.block import FeedForward
-from lexome.layers.layout import Layout
+from lexome.layers.block import Block, FeedForward
 from lexome.layers.rotary import Rotary
 
 Activation = Literal["none", "gelu"]
@@ -126,9 +125,8 @@ class FastAttention(nn.Module):
         self.project_all = linear(weight, bias, batch_hint)
         self.output = linear(plain.output.weight, plain.output.bias, batch_hint)
 
-    def forward(
-        self, x_ND: Tensor, layout: Layout, turn: WideTurn, maps: list[list[Tensor]] | None = None
-    ) -> Tensor:
+    def project(self, x_ND: Tensor, turn: WideTurn) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (scaled), keys (both turned) and values, each (N, H, d)."""
         projected = self.project_all(x_ND)
         shape = (*x_ND.shape[:-1], -1, self.head_width)
         width = self.num_heads * self.head_width
@@ -137,10 +135,20 @@ class FastAttention(nn.Module):
         pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
         turned_NHd = torch.view_as_real(pairs_NHP.mul_(turn.numbers_NHP)).flatten(-2)
         query_NHd, key_NHd = torch.split(turned_NHd.to(x_ND.dtype), self.num_heads, dim=-2)
-        if maps is not None:
-            maps.append(layout.attention_maps(query_NHd, key_NHd))
-        context: Tensor = self.output(layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
-        return context
+        return query_NHd, key_NHd, value_NHd
+
+
+def compile_bricks(network: nn.Module) -> nn.Module:
+    """Fuse what lies between the matrix products of a model that trains on a GPU, in place.
+
+    Only what knows nothing of the layout is compiled, so batches of other lengths compile
+    nothing anew. What they compute stays the same up to rounding.
+    """
+    for module in network.modules():
+        if isinstance(module, Block):
+            module.enter = torch.compile(module.enter, dynamic=True)  # type: ignore[method-assign]
+            module.leave = torch.compile(module.leave, dynamic=True)  # type: ignore[method-assign]
+    return network
 
 
 def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:

@@ -7,10 +7,13 @@ sequence, what does a sequence attend to, what is the sum over a sequence.
 # Letters: S sequences, L longest sequence, T tokens over all sequences, H heads, d head width,
 #          D width, N any leading shape: (T,) packed, (S, L) padded.
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from lexome.layers.varlen import attend_varlen, can_varlen
 
 
 class PackedLayout:
@@ -20,16 +23,23 @@ class PackedLayout:
         if not lengths or min(lengths) < 1:
             raise ValueError(f"every packed sequence needs a token; got the lengths {lengths}")
         self.lengths = list(lengths)
-        self.lengths_S = torch.tensor(self.lengths, device=device)
-        self.bounds = [0, *self.lengths_S.cumsum(0).tolist()]
+        self.bounds = [0, *accumulate(self.lengths)]
+        # Everything is made on the host or with its size given: nothing waits for a GPU.
+        self.bounds_S1 = torch.tensor(self.bounds, dtype=torch.int32).to(device, non_blocking=True)
+        self.lengths_S = torch.tensor(self.lengths).to(device, non_blocking=True)
         index_S = torch.arange(len(self.lengths), device=device)
-        self.sequence_T = torch.repeat_interleave(index_S, self.lengths_S)
-        starts_S = torch.tensor(self.bounds[:-1], device=device)
+        self.sequence_T = torch.repeat_interleave(
+            index_S, self.lengths_S, output_size=self.bounds[-1]
+        )
+        starts_S = self.bounds_S1[:-1]
         self.positions_N = torch.arange(self.bounds[-1], device=device) - starts_S[self.sequence_T]
         self.real_N = torch.ones_like(self.positions_N, dtype=torch.bool)
 
     def attend(self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor) -> Tensor:
         """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d)."""
+        if can_varlen(query_THd):
+            longest = max(self.lengths)
+            return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         out = [
             F.scaled_dot_product_attention(

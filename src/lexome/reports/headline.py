@@ -48,15 +48,10 @@ def _moment(iso: str) -> str:
 
 
 def _answer(run: Run) -> Html:
-    """One sentence: what it does, how well, on what, against what."""
+    """One sentence: what it does, how well, on what, against what; worded by the verdict."""
     rows = run_files.chosen_rows(run, run.part)
-    what = {
-        "binary": f"Finds {run_files.positive_name(run)}",
-        "multiclass": f"Tells {len(run.labels)} classes of {run.facts.get('label_column')} apart",
-        "multilabel": f"Assigns {len(run.labels)} labels ({run.facts.get('label_column')})",
-        "regression": f"Predicts {run.facts.get('label_column')}",
-    }[run.task]
     shown = next((key for key in run.headline if estimate(run, run.chosen, run.part, key)), None)
+    what = _claim(run, _verdicts(run).get(shown or "", "unknown"))
     if shown is None:
         return Html(f"{text(what)}; none of the headline metrics is defined on this test.")
     model = estimate(run, run.chosen, run.part, shown)
@@ -75,6 +70,22 @@ def _answer(run: Run) -> Html:
     if beside:
         answer += f", against {exact(beside.value, words.has_unit)} for sequence composition alone"
     return Html(f"{answer}.")
+
+
+def _claim(run: Run, verdict: str) -> str:
+    """What can be said that the model does: `verdict` is one of `compare`."""
+    column = run.facts.get("label_column")
+    does, to_do, object = {
+        "binary": ("Finds", "find", run_files.positive_name(run)),
+        "multiclass": ("Tells", "tell", f"{len(run.labels)} classes of {column} apart"),
+        "multilabel": ("Assigns", "assign", f"{len(run.labels)} labels ({column})"),
+        "regression": ("Predicts", "predict", str(column)),
+    }[run.task]
+    return {
+        "above": f"{does} {object}",
+        "below": f"{does} {object} less well than composition alone does",
+        "overlap": f"Not shown to {to_do} {object} better than composition alone does",
+    }.get(verdict, f"Trained to {to_do} {object}")
 
 
 def compare(model: Estimate, baseline: Estimate, better: str) -> str:

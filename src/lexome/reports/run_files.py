@@ -146,7 +146,15 @@ def threshold(run: Run, label: str = "") -> float | None:
 def positive_name(run: Run) -> str:
     """What the positive class is called: its label, or the column's name where the label is "1"."""
     label = str(run.facts.get("positive_label", "1"))
-    column = str(run.facts.get("label_column") or label)
+    return name_positive(label, str(run.facts.get("label_column") or label))
+
+
+def name_positive(label: str, column: str) -> str:
+    """A label that says something by itself, else the column that it stands in.
+
+    >>> name_positive("1", "Mitochondrion"), name_positive("mitochondrial", "place")
+    ('Mitochondrion', 'mitochondrial')
+    """
     return column if label.lower() in PLAIN_POSITIVES else label
 
 

@@ -31,6 +31,8 @@ def metrics_tables(run: Run) -> Html:
     if run.task == "regression":
         notes["ensemble"] = "The ensemble averages the predictions of all seeds."
     kinds = {str(model.get("kind")) for model in run.models.values()}
+    if len(run_files.named_kind(run, "seed")) == 1:
+        notes.pop("seed")  # there is no other to tell it from
     said = " ".join(note for kind, note in notes.items() if kind in kinds)
     chosen = f" The shaded column, {run.chosen}, is what lexome predict uses."
     return join(

@@ -6,6 +6,8 @@ ROW = "row"
 NAME = "name"
 SEQUENCE = "sequence"
 LENGTH = "length"
+RESIDUES_USED = "residues_used"
+WINDOWS = "windows"
 # what is known of it
 LABEL = "label"
 PART = "part"
@@ -67,7 +69,9 @@ MEANINGS = {
     ROW: "number of the row in the input, from 1",
     NAME: "whole name of the record",
     SEQUENCE: "residues in one-letter code, as the source wrote them",
-    LENGTH: "number of residues",
+    LENGTH: "number of residues of the whole sequence",
+    RESIDUES_USED: "residues that the model saw; fewer than the length where a row was cropped",
+    WINDOWS: "in how many overlapping windows the sequence went through the model; 1 is whole",
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",
     GROUP: "number of the similarity group of the row",

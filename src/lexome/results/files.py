@@ -32,7 +32,9 @@ DISK_REFUSALS = {
 NUMBER_IN_TEXT = re.compile(r"(?:os error|errno) (\d+)")
 WORDS_IN_TEXT = {os.strerror(number).lower(): number for number in DISK_REFUSALS}
 # numpy.save and torch.save say only that a write came up short: that is how a full disk looks.
-SHORT_WRITE = re.compile(r"\d+ requested and \d+ written|file write failed")
+SHORT_WRITE = re.compile(
+    r"\d+ requested and \d+ written|file write failed|unexpected pos \d+ vs \d+"
+)
 MARK = "lexome-part"  # in the name of every temporary file
 
 

@@ -27,11 +27,15 @@ class NearPair(NamedTuple):
 
 
 class Embeddings(NamedTuple):
-    """One vector a sequence, in input order, and the recipe that made them."""
+    """One vector a sequence, in input order, and how they were made."""
 
     ids: list[str]
     vectors: FloatArray  # (S, D)
     recipe: dict[str, object]
+    lengths: list[int]  # residues of each whole sequence
+    residues_used: list[int]  # fewer where it was cropped
+    windows: list[int]  # in how many it went through; 1 is whole
+    mapped: dict[str, int]  # letters that `unknown` replaced -> how often
 
 
 class ResidueEmbeddings(NamedTuple):
@@ -40,6 +44,10 @@ class ResidueEmbeddings(NamedTuple):
     ids: list[str]
     matrices: list[FloatArray]
     recipe: dict[str, object]
+    lengths: list[int]  # as in Embeddings
+    residues_used: list[int]  # L
+    windows: list[int]
+    mapped: dict[str, int]
 
 
 class Metrics(NamedTuple):

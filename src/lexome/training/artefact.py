@@ -16,7 +16,9 @@ from lexome.devices import Reasoned, choose_device
 from lexome.errors import CheckpointError, LexomeError
 from lexome.results.files import atomic_path, write_json
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.budget import TokenBudget
 from lexome.training.fitted import Fitted
+from lexome.training.frozen import FrozenModel
 from lexome.training.objectives import Objective
 from lexome.training.run_folder import unfinished_folder
 from lexome.training.settings import FinetuneSettings, TrainRecipe
@@ -130,7 +132,18 @@ def _setup(
         checkpoint = Checkpoint(base.eval(), tokenizer, card)  # type: ignore[arg-type]
     dtype = Reasoned("fp32", "predictions are made in fp32")
     context = config["context"]
-    return Setup(str(config["family"]), card, tokenizer, device, dtype, context, checkpoint)
+    budget = TokenBudget(settings.recipe.micro_tokens)
+    return Setup(
+        str(config["family"]),
+        card,
+        tokenizer,
+        device,
+        dtype,
+        context,
+        checkpoint,
+        budget,
+        FrozenModel(),
+    )
 
 
 def _settings(saved: Any) -> FinetuneSettings:

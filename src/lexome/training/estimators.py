@@ -161,7 +161,9 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             target, sequences, self.split, float(self.validation_fraction), settings.seed
         )
         ids, quiet = [f"X[{i}]" for i in range(len(sequences))], not self.verbose
-        examples = make_examples(setup, settings, ids, sequences, target.values, quiet=quiet)
+        examples = make_examples(
+            setup, settings, ids, sequences, target.values, quiet=quiet, keep=True
+        )
         fitted, history = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
         if setup.family != "features":  # every network holds its own copy of the backbone
             fitted = fitted._replace(setup=setup._replace(backbone=None))
@@ -172,6 +174,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 rows = [sequences[i] for i in parts.validation]
                 found = predict_mean(fitted, [ids[i] for i in parts.validation], rows)
                 threshold = choose(target, parts.validation, found)
+        setup.frozen.forget()
         self.fitted_ = fitted._replace(threshold=threshold)
         self.history_, self.validation_rows_ = history, parts.validation
         self.threshold_ = threshold

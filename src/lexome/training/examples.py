@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexome.batches.packing import in_batches, pack
-from lexome.batches.padding import pad
+from lexome.batches.padding import in_row_batches, pad
 from lexome.layers.layout import Layout
 from lexome.seeds import numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
@@ -31,6 +31,11 @@ class Examples(NamedTuple):
     as_rows: bool  # whether the network computes on rows rather than on packed tokens
     pad_id: int
     device: str
+    ids: Sequence[str] = ()  # for messages
+
+    def name(self, row: int) -> str:
+        """What a message calls a row."""
+        return self.ids[row] if self.ids else f"row {row + 1}"
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -77,9 +82,12 @@ def make_batch(examples: Examples, rows: Rows, tokens: list[NDArray[np.uint8]] |
     return Batch(packed.tokens_T, packed.layout, features_SG)
 
 
-def micro_batches(lengths: NDArray[np.int64], rows: Rows, max_tokens: int) -> Iterator[Rows]:
-    """`rows` in runs of at most `max_tokens` tokens."""
-    for run in in_batches(((int(row), int(lengths[row])) for row in rows), max_tokens):
+def micro_batches(
+    lengths: NDArray[np.int64], rows: Rows, max_tokens: int, as_rows: bool = False
+) -> Iterator[Rows]:
+    """`rows` in runs of at most `max_tokens` tokens; as rows, padding counts."""
+    group = in_row_batches if as_rows else in_batches
+    for run in group(((int(row), int(lengths[row])) for row in rows), max_tokens):
         yield np.array(run, np.int64)
 
 

@@ -1,10 +1,8 @@
 """The main job: a table of sequences with labels becomes a tested, saved classifier."""
 
-import hashlib
-import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,15 +22,13 @@ from lexome.results.types import Audit
 from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import ALPHABETS
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
-from lexome.training.baseline import (
-    baseline_name,
-    fit_baseline,
-    predict_baseline,
-    save_baseline,
-)
+from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
+from lexome.training.budget import Announce, say_nothing
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, predict_each, truth_labels
-from lexome.training.judge_run import ENSEMBLE
+from lexome.training.frozen import same_vectors
+from lexome.training.identity import fingerprint_of, identify
+from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
 from lexome.training.labelled import (
     Columns,
     LabelledTable,
@@ -41,7 +37,6 @@ from lexome.training.labelled import (
     read_labelled,
 )
 from lexome.training.record import (
-    Judged,
     describe_audit,
     describe_balance,
     describe_environment,
@@ -63,8 +58,6 @@ from lexome.training.run_folder import (
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup
-
-Announce = Callable[[str, str], None]
 
 
 def finetune(
@@ -92,7 +85,7 @@ def finetune(
     offline: bool = False,
     overwrite: bool = False,
     quiet: bool = True,
-    announce: Announce = lambda what, text: None,
+    announce: Announce = say_nothing,
     command: str | None = None,
     **recipe: Any,
 ) -> Run:
@@ -141,13 +134,13 @@ def finetune(
         table, columns, ALPHABETS["protein"], settings.unknown, settings.task, positive
     )
     _announce_table(announce, data)
-    setup = make_setup(settings)
+    setup = make_setup(settings, announce)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
     parts = _split(data, splitting, settings)
-    fingerprint = _fingerprint(settings, setup, data, parts)
-    finished = already_done(output, fingerprint, overwrite)
+    identity = identify(settings, setup, data, parts)
+    finished = already_done(output, identity, overwrite)
     if finished is not None:
         tidy(output)
         announce("Done", f"{output} holds this very run already; nothing was computed")
@@ -163,7 +156,8 @@ def finetune(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command or "lexome.finetune(...)",
         "lexome_version": __version__,
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint_of(identity),
+        "identity": identity,
         "columns": data.columns,
         "task": data.target.task,
         "label_column": ", ".join(labels or [data.columns["label"]]),
@@ -184,7 +178,8 @@ def finetune(
         "data": describe_source(table) | {"rows": data.num_read},
         "environment": describe_environment(),
     }
-    folder = open_folder(output, fingerprint, overwrite)
+    folder = open_folder(output, identity, overwrite)
+    chosen = chosen_name(settings.all_seeds)
     with keep_randomness(), translate_disk_errors(folder):
         judged, fitted, each = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
@@ -192,14 +187,15 @@ def finetune(
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
         entries = judge_all(data.target, parts, data.sequences, judged)
-        write_metrics(folder / "metrics.json", entries, ENSEMBLE, data.target.task)
-        write_predictions(folder / "predictions.parquet", data, parts, judged, notes)
+        write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
+        write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts, each)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
         facts["reloaded"] = "identical"
+        facts["tokens_at_once"] = setup.budget.tokens  # fewer than asked for where memory ran out
         facts["seconds"] = round(time.monotonic() - began, 1)
         write_json(folder / "run.json", facts)
         write_finetune_report(folder)
@@ -226,6 +222,7 @@ def _train_and_judge(
         target.values,
         folder / "features.parquet",
         quiet,
+        keep=True,
     )
     first = make_network(setup, settings, target.num_outputs, examples, settings.seed)
     parameters = sum(p.numel() for p in first.parameters())
@@ -242,23 +239,18 @@ def _train_and_judge(
         fitted, [data.ids[i] for i in held_out], [data.sequences[i] for i in held_out]
     )
     num = len(parts.validation)
-    judged = []
-    for seed, found in zip(settings.all_seeds, each, strict=True):
-        threshold = choose(target, parts.validation, found[:num])
-        judged.append(Judged(f"seed {seed}", "seed", _by_part(found, num), threshold))
-    mean = each.mean(0, dtype=np.float64)
-    threshold = choose(target, parts.validation, mean[:num])
-    judged.append(Judged(ENSEMBLE, "ensemble", _by_part(mean, num), threshold))
     baseline = fit_baseline(data.sequences, target, parts.train)
-    plain = predict_baseline(baseline, [data.sequences[i] for i in held_out])
-    limit = choose(target, parts.validation, plain[:num])
-    save_baseline(baseline._replace(threshold=limit), folder / BASELINE)
-    judged.append(Judged(baseline_name(target.task), "baseline", _by_part(plain, num), limit))
-    return judged, fitted._replace(threshold=threshold), each
-
-
-def _by_part(found: NDArray[Any], num_validation: int) -> dict[str, NDArray[Any]]:
-    return {"validation": found[:num_validation], "test": found[num_validation:]}
+    judged = list_judged(
+        target.task,
+        settings.all_seeds,
+        each,
+        predict_baseline(baseline, [data.sequences[i] for i in held_out]),
+        by_part=lambda found: {"validation": found[:num], "test": found[num:]},
+        threshold_of=lambda name, found: choose(target, parts.validation, found[:num]),
+    )
+    save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
+    chosen = find_judged(judged, chosen_name(settings.all_seeds))
+    return judged, fitted._replace(threshold=chosen.threshold), each
 
 
 def _compare_reloaded(
@@ -267,7 +259,11 @@ def _compare_reloaded(
     """Predict with the saved model and compare bit for bit, or fail the run."""
     rows = np.concatenate([parts.validation, parts.test])
     ids, sequences = [data.ids[i] for i in rows], [data.sequences[i] for i in rows]
-    after = predict_each(load_artefact(folder, fitted.setup.device.choice), ids, sequences)
+    again = load_artefact(folder, fitted.setup.device.choice)
+    again.setup.budget.tokens = fitted.setup.budget.tokens  # other batches may round otherwise
+    if same_vectors(again.setup.backbone, fitted.setup.backbone):
+        again.setup.frozen.kept = fitted.setup.frozen.kept
+    after = predict_each(again, ids, sequences)
     if not np.array_equal(before, after):
         raise ReloadMismatch(
             str(folder),
@@ -335,22 +331,6 @@ def _describe_model(settings: FinetuneSettings, setup: Setup, parameters: int) -
         "hash": card.sha256 if card else None,
         "licence": card.licence if card else "Apache-2.0 (trained here)",
     }
-
-
-def _fingerprint(
-    settings: FinetuneSettings, setup: Setup, data: LabelledTable, parts: Parts
-) -> str:
-    """What makes a run the same run: settings, weights, number format, rows, labels, parts."""
-    digest = hashlib.blake2b(digest_size=12)
-    digest.update(json.dumps(settings.flat(), sort_keys=True, default=str).encode())
-    made_by = [setup.card, setup.dtype.choice, setup.device.choice, __version__]
-    digest.update(json.dumps([*made_by, data.target.task, data.target.labels]).encode())
-    for id, sequence in zip(data.ids, data.sequences, strict=True):
-        digest.update(f"{id}\0{sequence}\0".encode())
-    digest.update(np.ascontiguousarray(data.target.values).tobytes())
-    for rows in parts:
-        digest.update(rows.tobytes() + b"|")
-    return digest.hexdigest()
 
 
 def _announce_table(announce: Announce, data: LabelledTable) -> None:

@@ -84,6 +84,7 @@ def fit_seeds(
             judge=lambda found: _judge(target, parts.validation, found),
             monitor=MONITORS[target.task],
             log=lambda entry: _log(folder / "log.jsonl", entry),
+            budget=setup.budget,
         )
         label = f"Training   seed {number}/{settings.seeds}"
         total = recipe.epochs * rows_an_epoch(target, parts.train, recipe.positive_share)

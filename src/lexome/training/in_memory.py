@@ -2,7 +2,6 @@
 
 # Letters: N sequences.
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from lexome.errors import InputError
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.training.target import Target
 
 
@@ -65,17 +65,16 @@ def clean_texts(texts: Sequence[str], alphabet: Alphabet, unknown: UnknownPolicy
         InputError: an empty sequence, or a letter that may not or cannot be replaced.
     """
     clean: list[str] = []
-    letters: Counter[str] = Counter()
+    letters = LetterCounts()
     for i, text in enumerate(texts):
         where = f"X[{i}]"
         sequence, counts = clean_sequence(text, alphabet, unknown, where)
-        letters.update(counts)
+        letters.add(counts)
         if not sequence:
             raise InputError(where, "0 residues", "at least one", "to drop this row")
         clean.append(sequence)
-    if letters:
-        listed = ", ".join(f"{letter} {count:,}" for letter, count in letters.most_common(8))
-        warnings.warn(f"X: {letters.total():,} letters were mapped ({listed})", stacklevel=5)
+    if letters.rows:
+        warnings.warn(f"X: {letters}", stacklevel=5)
     return clean
 
 

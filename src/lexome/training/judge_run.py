@@ -8,15 +8,14 @@ import numpy as np
 
 from lexome.errors import InputError
 from lexome.training.artefact import BASELINE, load_artefact
-from lexome.training.baseline import baseline_name, load_baseline, predict_baseline
+from lexome.training.baseline import load_baseline, predict_baseline
 from lexome.training.fit import Parts
-from lexome.training.fitted import Fitted, predict_each
+from lexome.training.fitted import Fitted, Threshold, predict_each
+from lexome.training.judged import Judged, chosen_name, list_judged
 from lexome.training.labelled import Columns, LabelledTable, read_labelled
-from lexome.training.record import HEADLINE, Judged, judge_all
+from lexome.training.record import HEADLINE, judge_all
 from lexome.training.run_folder import read_run
 from lexome.training.target import Target
-
-ENSEMBLE = "ensemble"
 
 
 def judge_run(
@@ -29,7 +28,7 @@ def judge_run(
     unknown: str | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Metrics of every seed, their mean, the ensemble and the baseline on a labelled table.
+    """Metrics of every seed, their mean and ensemble, and the baseline on a labelled table.
 
     Thresholds are those that the run chose on its own validation part. The layout is that of
     metrics.json, with the part "test".
@@ -63,7 +62,7 @@ def judge_run(
     entries = judge_all(target, parts, data.sequences, judged)
     return {
         "models": entries,
-        "chosen": ENSEMBLE,
+        "chosen": chosen_name(fitted.settings.all_seeds),
         "headline": HEADLINE[fitted.task],
         "rows": {"read": data.num_read, "judged": len(data.ids)},
         "columns": data.columns,
@@ -72,23 +71,21 @@ def judge_run(
 
 
 def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:
-    each = predict_each(fitted, data.ids, data.sequences)
     limits = {m["name"]: m["threshold"] for m in read_run(directory).metrics["models"]}
-    judged = []
-    for seed, found in zip(fitted.settings.all_seeds, each, strict=True):
-        name = f"seed {seed}"
-        judged.append(Judged(name, "seed", {"test": found}, _limit(limits[name], fitted)))
-    mean = each.mean(0, dtype=np.float64)
-    judged.append(Judged(ENSEMBLE, "ensemble", {"test": mean}, fitted.threshold))
-    baseline = load_baseline(directory / BASELINE)
-    plain = predict_baseline(baseline, data.sequences)
-    name = baseline_name(fitted.task)
-    return [*judged, Judged(name, "baseline", {"test": plain}, baseline.threshold)]
 
+    def saved(name: str, found: Any) -> Threshold:
+        """A threshold as metrics.json keeps it, as a number or a list in label order."""
+        limit = limits[name]
+        return [limit[label] for label in fitted.labels] if isinstance(limit, dict) else limit
 
-def _limit(saved: Any, fitted: Fitted) -> Any:
-    """A threshold as metrics.json keeps it, as a number or a list in label order."""
-    return [saved[label] for label in fitted.labels] if isinstance(saved, dict) else saved
+    return list_judged(
+        fitted.task,
+        fitted.settings.all_seeds,
+        predict_each(fitted, data.ids, data.sequences),
+        predict_baseline(load_baseline(directory / BASELINE), data.sequences),
+        by_part=lambda found: {"test": found},
+        threshold_of=saved,
+    )
 
 
 def _conform(data: LabelledTable, fitted: Fitted) -> Target:

@@ -1,7 +1,6 @@
 """Reads a table of sequences with labels and cleans it; every row left out is counted."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,10 @@ from lexome.batches.windows import LongPolicy, check_length
 from lexome.errors import InputError
 from lexome.io.roles import find_column, guess_column
 from lexome.io.tables import open_table
+from lexome.io.unique_ids import Place, repeated_id
 from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.training.target import Target, is_missing, read_target, spell
 
 
@@ -185,17 +186,13 @@ def _drop_empty(raw: _Raw) -> list[int]:
 def _clean_letters(
     raw: _Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
 ) -> tuple[list[str], list[Count]]:
-    letters: Counter[str] = Counter()
-    touched, clean = 0, []
+    letters, clean = LetterCounts(), []
     for i in kept:
         where = f"{raw.where}, row {i + 1} ({raw.ids[i]})"
         sequence, counts = clean_sequence(raw.sequences[i], alphabet, unknown, where)
-        letters.update(counts)
-        touched += bool(counts)
+        letters.add(counts)
         clean.append(sequence)
-    listed = ", ".join(f"{letter} {count:,}" for letter, count in letters.most_common(8))
-    mapped = [Count(f"letters mapped in {touched:,} rows ({listed})", sum(letters.values()))]
-    return clean, mapped if touched else []
+    return clean, [Count(letters.what, letters.total)] if letters.rows else []
 
 
 def _check_ids(raw: _Raw, kept: Sequence[int]) -> None:
@@ -205,12 +202,7 @@ def _check_ids(raw: _Raw, kept: Sequence[int]) -> None:
     for i in kept:
         earlier = first.setdefault(raw.ids[i], i)
         if earlier != i:
-            raise InputError(
-                f"{raw.where}, row {i + 1}",
-                f"the id {raw.ids[i]!r}, which row {earlier + 1} has too",
-                "each id once",
-                "another column with `--id`, or to mend the table",
-            )
+            raise repeated_id(Place(raw.where, "row"), raw.ids[i], i + 1, earlier + 1)
 
 
 def _drop_repeats(

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexome.architectures.predictor import Predictor
+from lexome.devices import is_out_of_memory
 from lexome.progress import Progress
 from lexome.seeds import derive_seed, numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.budget import TokenBudget, no_room_for_update
 from lexome.training.examples import (
     Examples,
     Noise,
@@ -25,7 +27,6 @@ from lexome.training.examples import (
     draw_rows,
     epoch_batches,
     make_batch,
-    micro_batches,
 )
 from lexome.training.objectives import Objective, loss_sum, read_outputs
 from lexome.training.resume import (
@@ -54,6 +55,7 @@ class Job(NamedTuple):
     judge: Callable[[NDArray[Any]], dict[str, float]]  # validation answers -> metrics
     monitor: str  # the metric that decides which epoch is kept; higher is better
     log: Callable[[dict[str, Any]], None]
+    budget: TokenBudget
 
 
 class Trained(NamedTuple):
@@ -86,7 +88,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
     state = _State(network)
     epoch_size = len(_rows_of_epoch(job, seed, 0))
     torch.manual_seed(derive_seed("dropout", seed))
-    _take_up(path, network, optimizer, state)
+    _take_up(path, network, optimizer, state, job.budget)
     progress.advance((state.epoch * epoch_size) + state.step_in_epoch * job.recipe.batch_size)
     progress.restart_clock()
     saved = began = time.monotonic()
@@ -112,32 +114,40 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
             if time.monotonic() - saved > pause:
                 state.seconds += time.monotonic() - began
                 saved = began = time.monotonic()
-                _put_down(path, network, optimizer, state)
+                _put_down(path, network, optimizer, state, job.budget)
                 pause = max(SECONDS_BETWEEN_STATES, 20 * (time.monotonic() - saved))
                 saved = began = time.monotonic()
         state.seconds += time.monotonic() - began
         began = time.monotonic()
         entry = _finish_epoch(network, job, state, seed)
         progress.note(f"epoch {state.epoch}/{job.recipe.epochs}  {_headline(entry)} (val)")
-        _put_down(path, network, optimizer, state)
+        _put_down(path, network, optimizer, state, job.budget)
         saved = time.monotonic()
     return Trained(state.best, state.history)
 
 
 def answers(
-    network: Predictor, examples: Examples, rows: Rows, objective: Objective, max_tokens: int
+    network: Predictor, examples: Examples, rows: Rows, objective: Objective, budget: TokenBudget
 ) -> NDArray[np.float32]:
     """Probabilities or values for some rows, in fp32, in their order."""
     was_training = network.training
     network.eval()
     by_length = np.argsort(examples.lengths[rows], kind="stable")
-    parts = []
-    with torch.inference_mode():
-        for some in micro_batches(examples.lengths, rows[by_length], max_tokens):
-            tokens = None if examples.tokens is None else [examples.tokens[row] for row in some]
-            parts.append(network(*make_batch(examples, some, tokens)).float().cpu())
-    network.train(was_training)
-    found = read_outputs(objective, torch.cat(parts))
+    ordered = rows[by_length]
+
+    def compute() -> Tensor:
+        parts = []
+        for some in budget.micro_batches(examples, ordered):
+            taken = ordered[some]
+            tokens = None if examples.tokens is None else [examples.tokens[row] for row in taken]
+            parts.append(network(*make_batch(examples, taken, tokens)).float().cpu())
+        return torch.cat(parts)
+
+    try:
+        with torch.inference_mode():
+            found = read_outputs(objective, budget.retry(compute, examples.device))
+    finally:
+        network.train(was_training)
     return found[np.argsort(by_length)]
 
 
@@ -149,23 +159,38 @@ def _step(
     seed: int,
     step: int,
 ) -> float:
-    """One update from a batch, computed in micro-batches that fit into memory."""
-    total = 0.0
-    noise = Noise(job.recipe.mask, job.recipe.substitute)
-    generator = numpy_generator("noise", seed, step)
-    optimizer.zero_grad()
-    for some in micro_batches(job.examples.lengths, rows, job.recipe.micro_tokens):
-        tokens = None
-        if job.examples.tokens is not None:
-            clean = [job.examples.tokens[row] for row in some]
-            tokens = add_noise(clean, noise, job.tokenizer, generator)
-        with _precision(job):
-            outputs_SC = network(*make_batch(job.examples, some, tokens))
-        loss = loss_sum(job.objective, outputs_SC, job.examples.targets[some])
-        (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    torch.nn.utils.clip_grad_norm_(network.parameters(), job.recipe.clip)
-    optimizer.step()
+    """One update from a batch, computed in micro-batches that fit into memory.
+
+    Where they do not, it is begun anew with smaller ones, the same noise and the same dropout.
+    """
+    noisy = None
+    if job.examples.tokens is not None:  # drawn for the whole batch, however it is cut afterwards
+        clean = [job.examples.tokens[row] for row in rows]
+        noise = Noise(job.recipe.mask, job.recipe.substitute)
+        noisy = add_noise(clean, noise, job.tokenizer, numpy_generator("noise", seed, step))
+    random = _random_state(network)
+
+    def add_up() -> float:
+        _restore_random_state(network, random)
+        optimizer.zero_grad()
+        total = 0.0
+        for some in job.budget.micro_batches(job.examples, rows):
+            tokens = None if noisy is None else [noisy[i] for i in some]
+            with _precision(job):
+                outputs_SC = network(*make_batch(job.examples, rows[some], tokens))
+            loss = loss_sum(job.objective, outputs_SC, job.examples.targets[rows[some]])
+            (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return total
+
+    total = job.budget.retry(add_up, job.examples.device)
+    try:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), job.recipe.clip)
+        optimizer.step()
+    except RuntimeError as problem:
+        if is_out_of_memory(problem):
+            raise no_room_for_update(problem) from problem
+        raise
     return total
 
 
@@ -211,7 +236,7 @@ def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dic
     metrics: dict[str, float] = {}
     if len(job.validation):
         metrics = job.judge(
-            answers(network, job.examples, job.validation, job.objective, job.recipe.micro_tokens)
+            answers(network, job.examples, job.validation, job.objective, job.budget)
         )
     network.load_state_dict(raw)
     figure = metrics.get(job.monitor, math.nan)
@@ -259,37 +284,58 @@ def device_of(network: Predictor) -> torch.device:
     return next(network.parameters()).device
 
 
+def _random_state(network: Predictor) -> dict[str, Tensor]:
+    """Where the generators of dropout stand."""
+    found = {"random": torch.get_rng_state()}
+    device = device_of(network)
+    if device.type == "cuda":
+        found["random_cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def _restore_random_state(network: Predictor, tensors: dict[str, Tensor]) -> None:
+    torch.set_rng_state(tensors["random"])
+    device = device_of(network)
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random_cuda"], device)
+
+
 def _put_down(
-    path: Path, network: Predictor, optimizer: torch.optim.Optimizer, state: _State
+    path: Path,
+    network: Predictor,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
+    budget: TokenBudget,
 ) -> None:
     tensors = (
         with_prefix("network", dict(network.state_dict()))
         | with_prefix("average", state.average)
         | with_prefix("best", state.best)
         | optimizer_tensors(optimizer)
-        | {"random": torch.get_rng_state()}
+        | _random_state(network)
     )
-    device = device_of(network)
-    if device.type == "cuda":
-        tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     simple = {k: v for k, v in vars(state).items() if k not in ("average", "best")}
-    save_state(path, tensors, simple)
+    save_state(path, tensors, {"state": simple, "tokens_at_once": budget.tokens})
 
 
 def _take_up(
-    path: Path, network: Predictor, optimizer: torch.optim.Optimizer, state: _State
+    path: Path,
+    network: Predictor,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
+    budget: TokenBudget,
 ) -> None:
     found = load_state(path)
     if found is None:
         return
-    tensors, simple = found
+    tensors, facts = found
     network.load_state_dict(under_prefix("network", tensors))
     device = device_of(network)
     state.average = {k: t.to(device) for k, t in under_prefix("average", tensors).items()}
     state.best = {k: t.to(device) for k, t in under_prefix("best", tensors).items()}
     fill_optimizer(optimizer, tensors)
-    torch.set_rng_state(tensors["random"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random_cuda"], device)
-    for name, value in simple.items():
+    _restore_random_state(network, tensors)
+    for name, value in facts["state"].items():
         setattr(state, name, value)
+    # What did not fit before would not fit again, or would, and round otherwise.
+    budget.tokens = min(budget.tokens, facts["tokens_at_once"])

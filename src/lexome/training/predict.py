@@ -1,27 +1,39 @@
 """A saved run answers new sequences, streamed to a table; a killed prediction resumes."""
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from lexome.batches.windows import check_length, parse_long
+from lexome.batches.windows import check_length, parse_long, plan_windows
 from lexome.errors import InputError
-from lexome.inference.parts import Answer, Tally, check_output, run_in_parts
+from lexome.inference.parts import (
+    Answer,
+    Tally,
+    check_output,
+    count_mapped,
+    find_mapped,
+    run_in_parts,
+)
 from lexome.io.sources import can_be_read_twice, is_table, read_records
 from lexome.io.tables import table_columns
+from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
+from lexome.reports.run_files import name_positive
 from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
+from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, decide_labels, predict_mean
-from lexome.training.record import answer_columns
+from lexome.training.record import answer_columns, round_figures
 from lexome.training.run_folder import read_run
 
 RUN = "run.json"
+CALLED = "called:"  # how counts of predicted labels are told from the other counts
 
 
 class PredictSummary(NamedTuple):
@@ -30,7 +42,10 @@ class PredictSummary(NamedTuple):
     rows: int
     resumed_rows: int
     calls: dict[str, int]  # predicted label -> rows; empty for numbers
-    mapped: dict[str, int]
+    mapped: dict[str, int]  # letters that were replaced
+    mapped_rows: int
+    cropped: int  # rows of which the model saw both ends only
+    windowed: int  # rows that went through in several windows
 
 
 def predict(
@@ -41,7 +56,13 @@ def predict(
     sequence: str | None = None,
     id: str | None = None,
 ) -> pl.DataFrame:
-    """Answers of a saved run to sequences, in memory: id, length, probability or value, prediction.
+    """Answers of a saved run to sequences, in memory.
+
+    Columns: id, length (of the whole sequence), residues_used (fewer where the run crops), windows
+    (only where it cuts long sequences into such), what the model says (for two classes
+    probability_<the one to find> and threshold; one probability a label; or value), prediction.
+    Numbers are rounded to 6 digits, after the prediction was made from them. Letters that
+    `unknown="map"` replaces are one counted warning.
 
     Args:
         run: the directory that `finetune` made.
@@ -49,13 +70,34 @@ def predict(
         unknown: letters outside the alphabet: refuse or map; as in training where not given.
         device: auto, cpu, cuda or cuda:N.
         sequence, id: columns of a table; those of the run's own table where it has them.
+
+    Raises:
+        InputError: an id that stands twice, letters or lengths that the run does not take.
     """
+    table, done = predict_at_once(run, source, unknown, device, sequence, id)
+    if done.mapped:
+        letters = LetterCounts(Counter(done.mapped), done.mapped_rows)
+        warnings.warn(f"{find_place(source).where}: {letters}", stacklevel=2)
+    return table
+
+
+def predict_at_once(
+    run: str | Path,
+    source: Any,
+    unknown: str | None = None,
+    device: str = "auto",
+    sequence: str | None = None,
+    id: str | None = None,
+) -> tuple[pl.DataFrame, PredictSummary]:
+    """The table of `predict`, and what was mapped, cropped and windowed for it."""
     fitted = load_artefact(Path(run), device)
     policy = _policy(fitted, unknown)
-    records = list(_reader(fitted, Path(run), source, sequence, id)())
+    read = _reader(fitted, Path(run), source, sequence, id)
+    records = list(refuse_repeats(read(), find_place(source)))
     if not records:
         raise InputError("source", "no sequence", "at least one", "another source")
-    return _answer(fitted, records, policy).table
+    answer = _answer(fitted, records, policy, _positive_name(fitted, Path(run)))
+    return answer.table, _summary(Tally(len(records), 0, answer.counts))
 
 
 def predict_file(
@@ -72,10 +114,12 @@ def predict_file(
     """The same for any size of input, written to a table by its ending, in bounded memory."""
     directory = Path(run)
     fitted = load_artefact(directory, device)
-    policy = _policy(fitted, unknown)
+    policy, positive = _policy(fitted, unknown), _positive_name(fitted, directory)
     check_output(output)
-    read = _reader(fitted, directory, source, sequence, id)
-    total = _survey(fitted, read, policy) if can_be_read_twice(source) else None
+    read, place = _reader(fitted, directory, source, sequence, id), find_place(source)
+    total = None
+    if can_be_read_twice(source):
+        total = _survey(fitted, refuse_repeats(read(), place), policy)
 
     def notes(tally: Tally) -> dict[str, object]:
         return provenance | {"run": str(directory), "threshold": fitted.threshold}
@@ -88,17 +132,26 @@ def predict_file(
     with show_progress("Predicting", total, quiet=quiet) as progress:
         tally = run_in_parts(
             read(),
-            lambda records: _answer(fitted, records, policy),
+            lambda records: _answer(fitted, records, policy, positive),
             output,
             fingerprint,
             notes,
             progress,
+            place,
         )
+    return _summary(tally)
+
+
+def _summary(tally: Tally) -> PredictSummary:
+    mapped, counts = find_mapped(tally), tally.counts
     return PredictSummary(
-        tally.rows,
-        tally.resumed_rows,
-        _with_prefix(tally.counts, "called:"),
-        _with_prefix(tally.counts, "mapped:"),
+        rows=tally.rows,
+        resumed_rows=tally.resumed_rows,
+        calls={k.removeprefix(CALLED): n for k, n in counts.items() if k.startswith(CALLED)},
+        mapped=dict(mapped.letters),
+        mapped_rows=mapped.rows,
+        cropped=counts["cropped"],
+        windowed=counts["windowed"],
     )
 
 
@@ -108,8 +161,18 @@ def _policy(fitted: Fitted, unknown: str | None) -> UnknownPolicy:
     return unknown or fitted.settings.unknown  # type: ignore[return-value]
 
 
-def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy) -> Answer:
-    letters: Counter[str] = Counter()
+def _positive_name(fitted: Fitted, directory: Path) -> str:
+    """What a binary run finds: its positive label, or the label's column where that is a mere 1."""
+    if fitted.task != "binary":
+        return ""
+    label = fitted.labels[1]
+    has_facts = (directory / RUN).exists()
+    column = read_run(directory).facts.get("label_column") if has_facts else None
+    return name_positive(label, column or label)
+
+
+def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, positive: str) -> Answer:
+    letters = LetterCounts()
     clean = [_clean(fitted, record, unknown, letters) for record in records]
     ids = [record.id for record in records]
     found = predict_mean(fitted, ids, clean)
@@ -122,22 +185,49 @@ def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy) -> An
             "a run whose training did not diverge",
         )
     called = decide_labels(fitted.task, fitted.labels, found, fitted.threshold)
-    table = {
-        "id": ids,
-        "length": [len(sequence) for sequence in clean],
-        **answer_columns(fitted.task, fitted.labels, found),
+    trace = _trace(fitted, [len(sequence) for sequence in clean])
+    columns: dict[str, Any] = dict(answer_columns(fitted.task, fitted.labels, found))
+    if fitted.task == "binary":  # here nothing else says what is probable, and from when it counts
+        threshold = round_figures(np.full(len(ids), fitted.threshold))
+        columns = {f"probability_{positive}": columns["probability"], "threshold": threshold}
+    table = {"id": ids, **trace, **columns}
+    pairs = zip(trace["length"], trace["residues_used"], strict=True)
+    counts = count_mapped(letters) | {
+        "cropped": sum(used < length for length, used in pairs),
+        "windowed": sum(n > 1 for n in trace.get("windows", [])),
     }
-    counts = {f"mapped:{letter}": n for letter, n in letters.items()}
     if fitted.task != "regression":
         table["prediction"] = called
-        counts |= {f"called:{label}": n for label, n in Counter(called).items()}
+        counts |= {f"{CALLED}{name}": n for name, n in _named(fitted, called, positive).items()}
     return Answer(pl.DataFrame(table), counts)
 
 
-def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: Counter[str]) -> str:
+def _named(fitted: Fitted, called: list[str], positive: str) -> dict[str, int]:
+    """How often each label was called; 0 and 1 by what they stand for."""
+    counts = Counter(called)
+    if fitted.task == "binary" and positive != fitted.labels[1]:
+        no, yes = fitted.labels
+        both = {f"not {positive}": counts[no], positive: counts[yes]}
+        return {name: n for name, n in both.items() if n}
+    return dict(counts)
+
+
+def _trace(fitted: Fitted, lengths: list[int]) -> dict[str, list[int]]:
+    """How much of each sequence the model sees, and in how many windows where it cuts such."""
+    policy, used = parse_long(fitted.settings.recipe.long), lengths
+    if policy.kind == "crop":
+        used = [min(length, policy.head + policy.tail) for length in lengths]
+    columns = {"length": lengths, "residues_used": used}
+    if policy.kind == "window" and fitted.setup.context:
+        size = fitted.setup.context
+        columns["windows"] = [len(plan_windows(length, size)) for length in lengths]
+    return columns
+
+
+def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: LetterCounts) -> str:
     alphabet = fitted.setup.tokenizer.alphabet
     sequence, counts = clean_sequence(record.sequence, alphabet, unknown, record.id)
-    letters.update(counts)
+    letters.add(counts)
     if not sequence:
         raise InputError(record.id, "0 residues", "at least one", "to drop this record")
     if parse_long(fitted.settings.recipe.long).kind == "refuse" and fitted.setup.context:
@@ -154,18 +244,15 @@ def _reader(
         there = table_columns(source)
         own = read_run(directory).facts.get("columns", {})
         sequence = sequence or (own["sequence"] if own.get("sequence") in there else None)
-        id = id or (own["id"] if own.get("id") in there else None)
+        if id is None and own.get("id") in there:
+            id = own["id"]
     return lambda: read_records(source, sequence, id, proteins)
 
 
-def _survey(fitted: Fitted, read: Callable[[], Iterator[Record]], unknown: UnknownPolicy) -> int:
+def _survey(fitted: Fitted, records: Iterable[Record], unknown: UnknownPolicy) -> int:
     """Residues in a source, after every record was checked: mistakes show before the work."""
     total = 0
-    for record in read():
-        _clean(fitted, record, unknown, Counter())
+    for record in records:
+        _clean(fitted, record, unknown, LetterCounts())
         total += len(record.sequence)
     return total
-
-
-def _with_prefix(counts: dict[str, int], prefix: str) -> dict[str, int]:
-    return {k.removeprefix(prefix): n for k, n in counts.items() if k.startswith(prefix)}

@@ -3,12 +3,12 @@
 import math
 import platform
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lexome import __version__
 from lexome.devices import num_cores
@@ -20,6 +20,7 @@ from lexome.results.tables import write_table
 from lexome.results.types import Audit, Estimate, Estimates
 from lexome.training.fit import Parts, or_half
 from lexome.training.fitted import Threshold, decide_labels, truth_labels
+from lexome.training.judged import Judged
 from lexome.training.labelled import LabelledTable
 from lexome.training.target import Target
 
@@ -29,15 +30,6 @@ HEADLINE = {
     "multilabel": ["macro_auroc", "macro_auprc", "macro_mcc"],
     "regression": ["spearman", "pearson", "r2"],
 }
-
-
-class Judged(NamedTuple):
-    """One model's answers to the rows that it was not trained on."""
-
-    name: str
-    kind: str  # seed, ensemble, baseline
-    answers: dict[str, NDArray[Any]]  # part -> answers
-    threshold: Threshold
 
 
 def judge_all(
@@ -81,12 +73,17 @@ def judge_all(
 
 
 def write_predictions(
-    path: Path, table: LabelledTable, parts: Parts, judged: list[Judged], notes: dict[str, Any]
+    path: Path,
+    table: LabelledTable,
+    parts: Parts,
+    judged: list[Judged],
+    chosen: str,
+    notes: dict[str, Any],
 ) -> None:
-    """A long table: one row for each model (ensemble, baseline) and held-out sequence."""
+    """A long table: a row for each held-out sequence from the chosen model and the baseline."""
     target, truth = table.target, np.array(truth_labels(table.target), dtype=object)
     frames = []
-    for model in (m for m in judged if m.kind != "seed"):
+    for model in (m for m in judged if m.name == chosen or m.kind == "baseline"):
         for part, rows in (("validation", parts.validation), ("test", parts.test)):
             if not len(rows):
                 continue
@@ -108,13 +105,26 @@ def write_predictions(
 def answer_columns(
     task: str, labels: tuple[str, ...], found: NDArray[Any]
 ) -> dict[str, NDArray[np.float64]]:
-    """The numbers of a prediction as columns: value, probability, or one probability a label."""
-    values = np.asarray(found, np.float64)
+    """The numbers of a prediction as columns: value, probability, or one probability a label.
+
+    They are rounded to what can be read; whatever decides or compares takes them before.
+    """
+    values = round_figures(found)
     if task == "regression":
         return {"value": values}
     if task == "binary":
         return {"probability": values}
     return {f"probability_{label}": values[:, k] for k, label in enumerate(labels)}
+
+
+def round_figures(values: ArrayLike) -> NDArray[np.float64]:
+    """Numbers to 6 significant digits.
+
+    >>> round_figures([0.12345678901, 1 / 3 * 1e-9]).tolist()
+    [0.123457, 3.33333e-10]
+    """
+    exact = np.asarray(values, np.float64)
+    return np.array([float(f"{value:.6g}") for value in exact.ravel()]).reshape(exact.shape)
 
 
 def write_split(path: Path, table: LabelledTable, parts: Parts, notes: dict[str, Any]) -> None:

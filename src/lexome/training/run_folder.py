@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lexome.errors import InputError
 from lexome.results.files import translate_disk_errors, write_text
+from lexome.training.identity import Identity, differences
 
 
 class Run(NamedTuple):
@@ -31,7 +32,7 @@ def read_run(directory: Path) -> Run:
     return Run(directory, directory / "report.html", facts, metrics)
 
 
-def already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
+def already_done(output: Path, identity: Identity, overwrite: bool) -> Run | None:
     """The finished run at `output` where it is this very run; None where the place is free.
 
     Raises:
@@ -41,9 +42,10 @@ def already_done(output: Path, fingerprint: str, overwrite: bool) -> Run | None:
         return None
     found = _read_if_run(output)
     if found is not None:
-        if found.facts["fingerprint"] == fingerprint:
+        theirs = found.facts.get("identity", {})
+        if theirs == identity:
             return found
-        what = "another run (other data, split or settings)"
+        what = f"another run ({_told(theirs, identity)})"
     elif output.is_dir() and not any(output.iterdir()):
         return None
     else:
@@ -70,24 +72,50 @@ def unfinished_folder(output: Path) -> Path:
     return output.parent / f".{output.name}.unfinished"
 
 
-def open_folder(output: Path, fingerprint: str, overwrite: bool) -> Path:
-    """The folder to work in, with what an earlier, killed start of the same run left there."""
+def open_folder(output: Path, identity: Identity, overwrite: bool) -> Path:
+    """The folder to work in, with what an earlier, killed start of the same run left there.
+
+    Raises:
+        InputError: an unfinished run that is another one stands there.
+    """
     folder = unfinished_folder(output)
-    mark = folder / "fingerprint.txt"
+    mark = folder / "fingerprint.txt"  # holds the identity
     with translate_disk_errors(folder):
-        if folder.exists() and (not mark.exists() or mark.read_text() != fingerprint):
+        if folder.exists() and (not mark.exists() or _read_identity(mark) != identity):
             if mark.exists() and not overwrite:
+                theirs = _read_identity(mark)
                 raise InputError(
                     str(folder),
-                    "an unfinished run with other data, split or settings",
+                    f"an unfinished run with {_told(theirs, identity)}",
                     "this run's own",
-                    "the earlier command to finish it, or `--overwrite` to give it up",
+                    f"{_way_on(theirs, identity)}, or `--overwrite` to give it up",
                 )
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if not mark.exists():
-            write_text(mark, fingerprint)
+            write_text(mark, json.dumps(identity))
     return folder
+
+
+def _told(theirs: Identity, ours: Identity) -> str:
+    return differences(theirs, ours) or "other data, split or settings"
+
+
+def _way_on(theirs: Identity, ours: Identity) -> str:
+    """How an unfinished run can be finished."""
+    others = {name for name in ours if theirs.get(name) != ours[name]}
+    if "device" in others and others <= {"device", "dtype"} and theirs:
+        return f"`--device {theirs['device']}` to go on with it"
+    return "the earlier command to finish it"
+
+
+def _read_identity(mark: Path) -> Identity:
+    """What a mark says; nothing where it is not one of ours."""
+    try:
+        found = json.loads(mark.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def move_into_place(folder: Path, output: Path) -> None:

@@ -7,30 +7,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lexome.architectures.families import (
-    build,
-    family_of,
-    find_family,
-    new_model,
-    settings_of,
-)
+from lexome.architectures.families import family_of, find_family, new_model
 from lexome.architectures.predictor import HeadConfig, Predictor
 from lexome.batches.windows import check_length, crop, parse_long
 from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
 from lexome.devices import Reasoned, choose_device, choose_training_dtype
-from lexome.inference.embed import Recipe
-from lexome.inference.embed_file import embed_file
-from lexome.inference.model import Model
 from lexome.seeds import derive_seed
 from lexome.sequence.composition import compositions
-from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
+from lexome.training.frozen import FrozenModel
 from lexome.training.settings import FinetuneSettings
 
 
@@ -44,22 +35,25 @@ class Setup(NamedTuple):
     dtype: Reasoned
     context: int | None  # residues; None for models without a limit
     backbone: Checkpoint | None
+    budget: TokenBudget  # shared, so that what did not fit once is not tried again
+    frozen: FrozenModel  # empty until vectors of a frozen backbone are asked for
 
 
-def make_setup(settings: FinetuneSettings) -> Setup:
+def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> Setup:
     """Load what the settings name; new models are made per seed by `make_network`."""
     device = choose_device(settings.device)
+    shared = (TokenBudget(settings.recipe.micro_tokens, announce), FrozenModel())
     if settings.model.startswith("new:"):
         family = family_of(settings.model)
         dtype = choose_training_dtype(settings.dtype, device.choice, family)
-        return Setup(family, None, CharacterTokenizer(), device, dtype, None, None)
+        return Setup(family, None, CharacterTokenizer(), device, dtype, None, None, *shared)
     checkpoint = load_checkpoint(settings.model, settings.offline)
     family = "features" if settings.method == "frozen" else checkpoint.card.family
     dtype = choose_training_dtype(settings.dtype, device.choice, family)
     if settings.method == "frozen":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
-    limit = checkpoint.card.context - 2
-    return Setup(family, checkpoint.card, checkpoint.tokenizer, device, dtype, limit, checkpoint)
+    card, tokenizer = checkpoint.card, checkpoint.tokenizer
+    return Setup(family, card, tokenizer, device, dtype, card.context - 2, checkpoint, *shared)
 
 
 def make_examples(
@@ -70,23 +64,29 @@ def make_examples(
     targets: NDArray[Any],
     cache: Path | None = None,
     quiet: bool = True,
+    keep: bool = False,
 ) -> Examples:
     """Tokens and features of clean sequences.
 
-    `cache` is where the vectors of a frozen backbone are kept (and taken up again); without it
-    they stay in memory.
+    Args:
+        cache: where the vectors of a frozen backbone go on their way, so that a killed run takes
+            them up again.
+        keep: whether these vectors stay in memory for whoever asks for them next.
     """
     recipe = settings.recipe
     features = [compositions(sequences)] if recipe.composition else []
     tokens = None
     if setup.family == "features":
-        features.append(_frozen_vectors(setup, settings, ids, sequences, cache, quiet))
+        vectors_NG = _frozen_vectors(setup, recipe.long, ids, sequences, cache, quiet)
+        if keep:
+            setup.frozen.keep(sequences, vectors_NG)
+        features.append(vectors_NG)
     else:
         tokens = encode_examples(shorten(sequences, ids, recipe.long, setup), setup.tokenizer)
     features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
     as_rows = setup.family != "features" and find_family(setup.family).rows
     pad_id = setup.tokenizer.pad_id
-    return Examples(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice)
+    return Examples(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids)
 
 
 def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setup) -> list[str]:
@@ -137,24 +137,14 @@ def _bare_copy(checkpoint: Checkpoint) -> nn.Module:
 
 def _frozen_vectors(
     setup: Setup,
-    settings: FinetuneSettings,
+    long: str,
     ids: Sequence[str],
     sequences: Sequence[str],
     cache: Path | None,
     quiet: bool,
 ) -> NDArray[np.float32]:
     assert setup.backbone is not None
-    assert setup.card is not None
-    weights = build("encoder", settings_of(setup.backbone.network))
-    weights.load_state_dict(setup.backbone.network.state_dict())
-    model = Model(weights, setup.tokenizer, setup.card, setup.device.choice)  # type: ignore[arg-type]
-    records = [Record(id, sequence) for id, sequence in zip(ids, sequences, strict=True)]
-    recipe = Recipe(long=settings.recipe.long)
+    asked = (setup.backbone, setup.device.choice, long, ids, sequences)
     if cache is None:
-        from lexome.inference.embed import embed_records
-
-        return np.stack([row.values for row in embed_records(model, records, recipe)])
-    if not cache.exists():
-        embed_file(model, records, cache, recipe, {"for": "frozen features"}, quiet=quiet)
-    vectors: NDArray[np.float32] = pl.read_parquet(cache)["vector"].to_numpy()
-    return vectors
+        return setup.frozen.vectors(*asked)
+    return setup.frozen.vectors_on_disk(*asked, cache, quiet)

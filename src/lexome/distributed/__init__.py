@@ -1,0 +1,1 @@
+"""Many devices: acts on finished models from outside; models know nothing of ranks."""

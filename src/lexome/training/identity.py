@@ -1,0 +1,71 @@
+"""What makes a run the same run, so that a command given again resumes it; and what differs."""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexome import __version__
+from lexome.training.fit import Parts
+from lexome.training.labelled import LabelledTable
+from lexome.training.settings import FinetuneSettings
+from lexome.training.setup import Setup
+
+Identity = dict[str, str]
+# Of the settings these change no number by themselves: what they lead to stands beside them.
+LEFT_OUT = ("offline", "device", "dtype")
+
+
+def identify(
+    settings: FinetuneSettings, setup: Setup, data: LabelledTable, parts: Parts
+) -> Identity:
+    """Everything that the numbers of a run depend on, by name; rows and weights by their hash."""
+    asked = {
+        name.removeprefix("recipe."): str(value)
+        for name, value in settings.flat().items()
+        if name not in LEFT_OUT
+    }
+    card = setup.card
+    return asked | {
+        "device": setup.device.choice,
+        "dtype": setup.dtype.choice,
+        "weights": "new" if card is None else _digest(json.dumps(card)),
+        "lexome": __version__,
+        "rows": _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair)),
+        "labels": _digest(
+            data.target.task, *data.target.labels, np.ascontiguousarray(data.target.values)
+        ),
+        "parts": _digest(*parts),
+    }
+
+
+def fingerprint_of(identity: Identity) -> str:
+    """The identity in 24 letters."""
+    return _digest(json.dumps(identity, sort_keys=True))
+
+
+def differences(theirs: Identity, ours: Identity) -> str:
+    """What differs, in words; empty where one of them is not known.
+
+    >>> differences({"device": "cuda", "seed": "1"}, {"device": "cpu", "seed": "1"})
+    'device cuda (here cpu)'
+    >>> differences({"rows": "5f" * 12}, {"rows": "a0" * 12})
+    'other rows'
+    """
+    hashed = ("weights", "rows", "labels", "parts")
+    names = [name for name in ours if theirs.get(name, ours[name]) != ours[name]]
+    told = [
+        f"other {name}" if name in hashed else f"{name} {theirs[name]} (here {ours[name]})"
+        for name in names
+    ]
+    return ", ".join(told)
+
+
+def _digest(*items: str | NDArray[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for item in items:
+        digest.update(item.encode() if isinstance(item, str) else item.tobytes())
+        digest.update(b"\0")
+    return digest.hexdigest()
