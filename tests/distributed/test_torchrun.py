@@ -20,7 +20,6 @@ NO_DATA = {"data.corpus": "nowhere", "data.sources": '["missing.fasta"]'}
 # With dropout; measured in the middle, on the running mean of the weights, and gone on from there.
 WATCHED = {
     "model.dropout": "0.2",
-    "data.corpus": "watched",
     "data.heldout": "0.2",
     "data.similarity": "kmers",
     "data.identity": "0.5",
@@ -64,8 +63,9 @@ def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         output = folder / name
         return {"recipe": recipe, "output": output, "device": "cpu", "parallel": parallel} | options
 
+    watched = WATCHED | {"data.corpus": str(folder / "watched")}
     pretrain(**job("one"))
-    pretrain(**job("one-watched", overrides=WATCHED))
+    pretrain(**job("one-watched", overrides=watched))
     pretrain(**job("one-then-two", stop_step=10))
     for name in ("full", "narrow"):
         shutil.copytree(folder / "one-then-two", folder / name)
@@ -76,8 +76,8 @@ def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             job("ddp"),
             job("fsdp", "fsdp"),
-            job("ddp-watched", overrides=WATCHED),
-            job("fsdp-watched", "fsdp", overrides=WATCHED),
+            job("ddp-watched", overrides=watched),
+            job("fsdp-watched", "fsdp", overrides=watched),
             job("one-then-two", "fsdp"),
             job("two-then-one", "fsdp", stop_step=10),
             job("full", stop_step=15, fail_save=1, fails=folder / "full-said"),

@@ -20,12 +20,16 @@ LONG = {
     "training.token_batch": "200",
     "training.micro_tokens": "150",
     "model.dropout": "0.1",
-    "data.corpus": "long",
     "data.heldout": "0.2",
     "data.similarity": "kmers",
     "data.identity": "0.5",
     "watch.validate_every": "60",
 }
+
+
+def long(recipe: Path) -> dict[str, str]:
+    """Those settings, with a corpus of their own beside the recipe."""
+    return LONG | {"data.corpus": str(recipe.parent / "long")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +47,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two hundred steps in one go."""
     output = tmp_path_factory.mktemp("whole") / "run"
-    assert pretrain(recipe, output=output, device="cpu", overrides=LONG).finished
+    assert pretrain(recipe, output=output, device="cpu", overrides=long(recipe)).finished
     assert len(losses(output)) == 200
     return output
 
@@ -67,14 +71,14 @@ def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bits(
 ) -> None:
     output = tmp_path / "run"
     for step in (1, 61, 130):
-        stopped = pretrain(recipe, output=output, device="cpu", overrides=LONG, stop_step=step)
+        stopped = pretrain(recipe, output=output, device="cpu", overrides=long(recipe), stop_step=step)
         assert not stopped.finished
         assert len(losses(output)) == step
-    assert not pretrain(recipe, output=output, device="cpu", overrides=LONG, minutes=0).finished
-    assert pretrain(recipe, output=output, device="cpu", overrides=LONG).finished
+    assert not pretrain(recipe, output=output, device="cpu", overrides=long(recipe), minutes=0).finished
+    assert pretrain(recipe, output=output, device="cpu", overrides=long(recipe)).finished
     assert_same_bits(whole, output)
     # A finished run is only put together again.
-    assert pretrain(recipe, output=output, device="cpu", overrides=LONG).finished
+    assert pretrain(recipe, output=output, device="cpu", overrides=long(recipe)).finished
     assert read_log(output)[:-1] == read_log(whole)
 
 
@@ -108,7 +112,7 @@ def test_a_run_that_is_killed_at_random_moments_has_the_same_bits(
     import json
 
     # Saving all the time, so that many kills come in the middle of it.
-    overrides = json.dumps(LONG | {"watch.save_seconds": "0.02"})
+    overrides = json.dumps(long(recipe) | {"watch.save_seconds": "0.02"})
     done = subprocess.run(
         [sys.executable, "-c", KILLING, recipe, tmp_path / "run", overrides],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},

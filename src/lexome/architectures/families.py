@@ -38,6 +38,11 @@ NEW_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # spelling -> family, con
         {"num_layers": 6, "width": 256, "num_heads": 8, "ffn_width": 1024, "dropout": 0.1}
         | _UNTRAINED,
     ),
+    "new:protein-mini": (  # what pre-training gave protein-mini, this one lacks
+        "encoder",
+        {"num_layers": 6, "width": 320, "num_heads": 10, "ffn_width": 1280, "dropout": 0.1}
+        | _UNTRAINED,
+    ),
 }
 
 

@@ -4,7 +4,7 @@
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +64,10 @@ class Part:
             index, rows = self._index[shard], rows_B[here]
             out_B[here] = index[rows + 1] - index[rows]
         return out_B
+
+    def shard_arrays(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Each shard as it lies on disk: all residues end to end, and where sequences begin."""
+        yield from zip(self._tokens, self._index, strict=True)
 
     def residues_of(
         self, number: int, start: int = 0, stop: int | None = None

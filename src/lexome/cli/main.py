@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import doctor, embed, finetune, predict, pretrain
+from lexome.cli import doctor, embed, finetune, plan, predict, pretrain
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -31,6 +31,7 @@ VERBS: dict[
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
+    "plan": (plan.plan, plan.EXAMPLES),
     "predict": (predict.predict, predict.EXAMPLES),
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
 }

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from lexome import __version__
+from lexome.errors import InputError
 from lexome.sequence.letter_counts import LetterCounts
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -23,6 +24,24 @@ Unknown = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no announcements.")]
 Json = Annotated[bool, typer.Option("--json", help="The summary as one JSON object on stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipe's: training.steps=9"),
+]
+
+
+def overrides(texts: list[str] | None) -> dict[str, str]:
+    """What `--set` puts in the place of a recipe's values."""
+    return dict(_pair(text) for text in texts or [])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InputError(
+            f"--set {text}", "no KEY=VALUE", "table.key=value", "--set training.steps=9"
+        )
+    return key.strip(), value.strip()
 
 
 def command_line() -> str:

@@ -6,18 +6,12 @@ from typing import Annotated
 import typer
 
 from lexome.cli import options
-from lexome.errors import InputError
 
 
 def pretrain(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML; see recipes/.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.")],
-    set: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Instead of the recipe's: training.steps=9"
-        ),
-    ] = None,
+    set: options.Set = None,
     parallel: Annotated[
         str, typer.Option(help="Under torchrun: ddp (copies) or fsdp (shards).")
     ] = "ddp",
@@ -39,7 +33,7 @@ def pretrain(
     done = run_pretrain(
         recipe,
         output=output,
-        overrides=dict(_pair(text) for text in set or []),
+        overrides=options.overrides(set),
         device=device,
         parallel=parallel,
         minutes=minutes,
@@ -50,15 +44,6 @@ def pretrain(
     options.answer(
         {"run": done.directory, "finished": done.finished, "model": done.model, **done.facts}, json
     )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise InputError(
-            f"--set {text}", "no KEY=VALUE", "table.key=value", "--set training.steps=9"
-        )
-    return key.strip(), value.strip()
 
 
 EXAMPLES = """\b

@@ -17,6 +17,7 @@ from lexome.layers.block import Block, FeedForward
 from lexome.layers.rotary import Rotary
 
 Activation = Literal["none", "gelu"]
+ROWS = 64  # PackedLinear works on multiples of so many
 
 
 @cache
@@ -49,10 +50,14 @@ class PackedLinear(nn.Module):
         self._bias = bias.contiguous()
 
     def forward(self, x_ND: Tensor) -> Tensor:
+        rows = x_ND.shape[0]
+        # oneDNN makes code for every number of rows that it meets, and keeps it: with batches of
+        # any length that took time and gigabytes. Rows of zeros keep the numbers few.
+        filled = F.pad(x_ND, (0, 0) * (x_ND.dim() - 1) + (0, -rows % ROWS))
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x_ND, self._packed, self._bias, self.activation, [], "none"
+            filled, self._packed, self._bias, self.activation, [], "none"
         )
-        return out
+        return out[:rows]
 
 
 class PlainLinear(nn.Module):

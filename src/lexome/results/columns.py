@@ -58,6 +58,13 @@ STEP = "step"
 LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
+# what a training will cost
+MACHINE = "machine"
+BUSY = "busy"
+TOKENS_PER_S = "tokens_per_s"
+HOURS_PER_1E9 = "hours_per_1e9"
+HOURS = "hours"
+BASIS = "basis"
 # metrics that training shows after every epoch
 METRIC_COLUMNS = (
     *("auroc", "auprc", "mcc", "accuracy", "macro_auroc", "macro_auprc", "macro_f1"),
@@ -117,6 +124,12 @@ MEANINGS = {
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
     BEST: "whether this is the epoch whose weights were kept",
+    MACHINE: "how many devices of which kind",
+    BUSY: "how many of them have work; a step has no more micro-batches to share",
+    TOKENS_PER_S: "training speed of all of them together",
+    HOURS_PER_1E9: "time of a billion tokens",
+    HOURS: "time of the whole recipe",
+    BASIS: "interpolated between measurements, or extrapolated from them",
 } | dict.fromkeys(METRIC_COLUMNS, "this metric on the rows of the part")
 
 PREFIXES = {  # families of columns, one for each label or dimension

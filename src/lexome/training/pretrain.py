@@ -26,7 +26,7 @@ from lexome.training.corpus import make_corpus
 from lexome.training.heldout import as_log, heldout_plan, look
 from lexome.training.plan import flops_per_token
 from lexome.training.pretrain_log import Clock, Log
-from lexome.training.pretrain_loop import Learner
+from lexome.training.pretrain_loop import Learner, Stepped
 from lexome.training.recipe import Recipe, read_recipe
 from lexome.training.steps import Plan, steps_from
 
@@ -157,54 +157,56 @@ class _Run:
         with show_progress("Training", total, unit="tokens", quiet=self.quiet) as progress:
             progress.advance(learner.tokens)
             progress.restart_clock()
-            clock = Clock()
-            saved = time.monotonic()
+            clock, saved = Clock(), time.monotonic()
             for batch in steps_from(self.plan, learner.step, learner.visit, last):
                 stepped = learner.take(batch)
-                clock.add(stepped, batch.tokens)
+                clock.tokens += batch.tokens
                 progress.advance(batch.tokens)
-                if learner.step % watch.log_every == 0 or learner.step == last:
-                    self._note(clock, progress, ceiling, work)
-                if learner.step % watch.validate_every == 0 and learner.step < training.steps:
-                    self._validate(progress)
+                if learner.step % watch.log_every == 0 or learner.step == training.steps:
+                    share = work / (ceiling * self.ranks.size)
+                    self._note(stepped, clock.rate(), share, progress)
                     clock.restart()
+                clock.pause()
+                if learner.step % watch.validate_every == 0 and learner.step < training.steps:
+                    self._validate()
                 now = time.monotonic()
-                if self._any(now - saved > watch.save_seconds or now > deadline):
+                save, stop = self._wishes(now - saved > watch.save_seconds, now > deadline)
+                if save or stop:
                     learner.save(self.output)
                     saved = time.monotonic()
-                    clock.restart()
-                if self._any(now > deadline):
-                    self.log.close()
-                    return learner.step >= training.steps
-            learner.save(self.output)
+                if stop:
+                    break
+                clock.go_on()
+            if learner.step == last:
+                learner.save(self.output)
         return learner.step >= training.steps
 
-    def _any(self, wish: bool) -> bool:
-        """Whether any rank wishes it: all must do the same."""
+    def _wishes(self, *wishes: bool) -> list[bool]:
+        """What any rank wishes: all must do the same. Asking waits for all, so not every step."""
         if self.ranks.size == 1:
-            return wish
-        wished = torch.tensor(float(wish), device=self.ranks.device)
-        return bool(self.ranks.total(wished) > 0)
+            return list(wishes)
+        if self.learner.step % self.recipe.watch.log_every:
+            return [False] * len(wishes)
+        wished = torch.tensor([float(wish) for wish in wishes], device=self.ranks.device)
+        return [bool(n > 0) for n in self.ranks.total(wished).tolist()]
 
-    def _note(self, clock: Clock, progress: Progress, ceiling: float, work: float) -> None:
-        entry = clock.entry()
-        share = entry["tokens_per_second"] * work / (ceiling * self.ranks.size)
+    def _note(self, stepped: Stepped, rate: float, share: float, progress: Progress) -> None:
         learner = self.learner
-        rate = learner.optimizers[0].param_groups[0]["lr"]
+        loss = learner.mean_loss()
         self.log.write(
             {
                 "step": learner.step,
                 "tokens": learner.tokens,
-                **entry,
-                "learning_rate": rate,
-                "share_of_ceiling": round(share, 4),
+                "loss": loss,
+                "gradient_norm": float(stepped.norm),
+                "learning_rate": learner.optimizers[0].param_groups[0]["lr"],
+                "tokens_per_second": round(rate, 1),
+                "share_of_ceiling": round(rate * share, 4),
             }
         )
-        progress.note(
-            f"step {learner.step:,}  loss {entry['loss']:.3f}  {share:.0%} of the ceiling"
-        )
+        progress.note(f"step {learner.step:,}  loss {loss:.3f}  {rate * share:.0%} of the ceiling")
 
-    def _validate(self, progress: Progress) -> None:
+    def _validate(self) -> None:
         found = self._look(self.recipe.watch.validation_residues)
         self.log.write({"step": self.learner.step, "tokens": self.learner.tokens, **found})
 

@@ -5,41 +5,31 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lexome.errors import InputError
 from lexome.results.files import json_text, translate_disk_errors, write_text
-from lexome.training.pretrain_loop import Stepped
 
 
 class Clock:
-    """Loss and speed since the last line of the log."""
+    """Speed since the last line of the log; what was not training is left out."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
         """Begin anew."""
-        self.began, self.tokens = time.monotonic(), 0
-        self.steps: list[Stepped] = []
+        self.seconds, self.tokens, self.began = 0.0, 0, time.monotonic()
 
-    def add(self, stepped: Stepped, tokens: int) -> None:
-        """Count a step."""
-        self.tokens += tokens
-        self.steps.append(stepped)
+    def pause(self) -> None:
+        """Stop counting seconds."""
+        self.seconds += time.monotonic() - self.began
 
-    def entry(self) -> dict[str, Any]:
-        """What to log; asking for the numbers waits for the GPU."""
-        losses = torch.stack([stepped.loss for stepped in self.steps]).tolist()
-        norm = float(self.steps[-1].norm)
-        seconds = time.monotonic() - self.began
-        entry = {
-            "loss": sum(losses) / len(losses),
-            "gradient_norm": norm,
-            "tokens_per_second": round(self.tokens / max(seconds, 1e-9), 1),
-        }
-        self.restart()
-        return entry
+    def go_on(self) -> None:
+        """Count again."""
+        self.began = time.monotonic()
+
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / max(self.seconds + time.monotonic() - self.began, 1e-9)
 
 
 class Log:

@@ -29,6 +29,8 @@ from lexome.training.recipe import Recipe
 from lexome.training.schedules import warmup_cosine
 from lexome.training.steps import MicroBatch, StepBatch
 
+COUNTERS = ("step", "visit", "tokens", "losses_of")  # of a Learner, saved with its tensors
+
 
 class LanguageModel(nn.Module):
     """A network asked for its answers at some positions only: the rest need no logits."""
@@ -66,6 +68,8 @@ class Learner:
         if recipe.training.average:
             self.average = {n: p.detach().clone() for n, p in self.parameters().items()}
         self.step, self.visit, self.tokens = 0, 0, 0
+        # Since the last line of the log; part of the state, so that a kill changes no line.
+        self.losses, self.losses_of = torch.zeros((), dtype=torch.float64, device=ranks.device), 0
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """The trained tensors by name, without DDP's prefix."""
@@ -94,7 +98,17 @@ class Learner:
         self.step += 1
         self.visit = batch.next_visit
         self.tokens += batch.tokens
-        return Stepped(self.ranks.total(loss), norm)
+        stepped = Stepped(self.ranks.total(loss), norm)
+        self.losses += stepped.loss
+        self.losses_of += 1
+        return stepped
+
+    def mean_loss(self) -> float:
+        """The mean of the steps since this was last asked for; waits for a GPU."""
+        mean = float(self.losses) / max(self.losses_of, 1)
+        self.losses.zero_()
+        self.losses_of = 0
+        return mean
 
     def _all(self, count: float) -> float:
         if self.ranks.size == 1:
@@ -147,12 +161,15 @@ class Learner:
         extra = self._extra()
         if not load_state(folder, self.model, self.optimizers, extra, self.ranks):
             return False
-        self.step, self.visit, self.tokens = (int(extra[n]) for n in ("step", "visit", "tokens"))
+        for name in COUNTERS:
+            setattr(self, name, int(extra[name]))
         return True
 
     def _extra(self) -> dict[str, Tensor]:
-        numbers = {n: torch.tensor(getattr(self, n)) for n in ("step", "visit", "tokens")}
-        return numbers | {f"average.{n}": t for n, t in self.average.items()}
+        numbers = {n: torch.tensor(getattr(self, n)) for n in COUNTERS}
+        return (
+            numbers | {"losses": self.losses} | {f"average.{n}": t for n, t in self.average.items()}
+        )
 
 
 def precision(device: str, dtype: str) -> AbstractContextManager[Any]:
