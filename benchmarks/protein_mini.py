@@ -39,7 +39,7 @@ from lexome.training.steps import Plan, make_task
 ROOT = Path(__file__).resolve().parents[1]
 CORPORA = ROOT / "corpora"
 CARD = ROOT / "src/lexome/weights/protein-mini"
-DRAWS = 3  # times that other residues of each held-out protein are hidden
+DRAWS = 1  # times that other residues of each held-out protein are hidden
 RESAMPLES = 2000
 ORDER = 4  # residues before it that the Markov chain sees
 OWN_WEIGHT = 40  # residues' worth of the unigram mixed into a protein's own composition

@@ -4,9 +4,11 @@
 
 Each shape (layers x width x heads) trains in a process of its own through the real step, on random
 proteins. Before every step the machine's matrix product is measured, so that the share of it does
-not drift with the machine; the share, and the time, are medians over the steps. "peak" is the
-largest resident memory less what the process held before it had a network. Prints the table, and
-writes it to scaling.txt.
+not drift with the machine; share and speed are medians over the steps. "peak" is the largest
+resident memory less what the process held before it had a network, measured in one more
+process: with proteins of one length, and an allocator that gives back what is freed. Otherwise a
+process grows beyond what it uses: see docs/scaling.md. Prints the table, and writes it to
+scaling.txt.
 """
 
 import argparse
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from lexome.training.recipe import Recipe
 
 SHAPES = ["3x96x4", "6x320x10", "6x320x20", "12x480x20"]
-FITTED = ("3x96x4", "6x320x20")  # from these the CPU's numbers in training/machines.py were taken
-PROTEINS, TOKENS, STEPS, SEED = 400, 8_192, 4, 0
+FITTED = ("3x96x4", "12x480x20")  # from these the CPU's numbers in training/machines.py were taken
+PROTEINS, TOKENS, STEPS, SEED = 400, 4_096, 5, 0
+GIVING_BACK = {"MALLOC_MMAP_THRESHOLD_": "500000", "MALLOC_TRIM_THRESHOLD_": "500000"}  # glibc
 TABLE = Path(__file__).with_suffix(".txt")
 HEAD = (
     "| shape | parameters | tokens/s | share of ceiling | predicted | error | peak | predicted | "
@@ -45,9 +48,10 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=SHAPES)
     parser.add_argument("--threads", type=int, default=num_cores())
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        print(json.dumps(measure(asked.shapes[0], Path(asked.worker))))
+        print(json.dumps(measure(asked.shapes[0], Path(asked.worker), asked.steps)))
         return
     lines = []
 
@@ -57,31 +61,42 @@ def main() -> None:
 
     dtype = choose_training_dtype("auto", "cpu", "encoder").choice
     tell(
-        f"{platform.platform()}, {asked.threads} of {num_cores()} cores, "
+        f"{platform.platform()}, {asked.threads} thread(s) on {num_cores()} cores, "
         f"load {os.getloadavg()[0]:.1f}; {dtype}, AdamW, micro-batches of {TOKENS:,} tokens, "
         f"median of {STEPS} steps; * fitted to"
     )
     tell(f"\n{HEAD}")
     with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder))
+        various, equal = Path(folder, "various"), Path(folder, "equal")
+        write_corpus(various, 0.65)
+        write_corpus(equal, 0.0)
         for shape in asked.shapes:
-            command = [sys.executable, __file__, "--worker", folder, "--shapes", shape]
-            environment = os.environ | {"OMP_NUM_THREADS": str(asked.threads)}
-            done = subprocess.run(
-                command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-            )
-            tell(row(shape, json.loads(done.stdout)))
+            found = run_worker(shape, various, STEPS, asked.threads, {})
+            peak = run_worker(shape, equal, 1, asked.threads, GIVING_BACK)["peak"]
+            tell(row(shape, found | {"peak": peak}))
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_corpus(folder: Path) -> None:
+def run_worker(
+    shape: str, folder: Path, steps: int, threads: int, settings: dict[str, str]
+) -> dict[str, Any]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, __file__, "--worker", str(folder)]
+    command += ["--shapes", shape, "--steps", str(steps)]
+    environment = os.environ | settings | {"OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def write_corpus(folder: Path, sigma: float) -> None:
     """Shards of random proteins with log-normal lengths."""
+    folder.mkdir()
     from lexome.training.corpus import make_corpus
     from lexome.training.recipe import DataRecipe
 
     generator = np.random.default_rng(SEED)
     letters = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)
-    lengths = np.exp(generator.normal(np.log(300), 0.65, PROTEINS)).clip(30, 1022).astype(int)
+    lengths = np.exp(generator.normal(np.log(300), sigma, PROTEINS)).clip(30, 1022).astype(int)
     proteins = [letters[generator.integers(0, 20, n)].tobytes().decode() for n in lengths]
     text = "".join(f">p{i}\n{protein}\n" for i, protein in enumerate(proteins))
     (folder / "proteins.fasta").write_text(text)
@@ -89,9 +104,11 @@ def write_corpus(folder: Path) -> None:
     make_corpus(data, folder / "corpus", folder, lambda what, text: None, quiet=True)
 
 
-def measure(shape: str, folder: Path) -> dict[str, Any]:
+def measure(shape: str, folder: Path, steps: int) -> dict[str, Any]:
     """Train some steps of a shape; what it took, and what the plan says."""
     wait_politely()
+    import torch
+
     from lexome.batches.shards import open_corpus
     from lexome.batches.stream import Stream
     from lexome.distributed.ranks import Ranks
@@ -115,7 +132,7 @@ def measure(shape: str, folder: Path) -> dict[str, Any]:
     learner = Learner(new_network(recipe), recipe, dtype, ranks, "ddp")
     work = flops_per_token(recipe, corpus)
     speeds, shares, ceilings = [], [], []
-    for number in range(1 + STEPS):
+    for number in range(1 + steps):
         batch = make_step(plan, learner.visit)
         ceiling = product_ceiling("cpu", dtype, 0.3)
         began = time.monotonic()
@@ -126,7 +143,7 @@ def measure(shape: str, folder: Path) -> dict[str, Any]:
             ceilings.append(ceiling)
             shares.append(speed * work / ceiling)
     mean = corpus.train.residues / corpus.train.sequences
-    machine = this_machine(statistics.median(ceilings), num_cores())
+    machine = this_machine(statistics.median(ceilings), torch.get_num_threads())
     told = forecast(recipe, mean, machine)
     return {
         "parameters": num_parameters(recipe),

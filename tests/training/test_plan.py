@@ -178,7 +178,7 @@ def test_a_step_on_paper() -> None:
     """Half the ceiling at width 64: 5 micro-batches of 19.2 tokens, 3 rounds on 2 devices."""
     found = recipe((2, 64, 4), token_batch=96, micro_tokens=40)  # half full: windows are longer
     work = flops_of_token(found, 24)
-    machine = Machine("x", 1, 2 * work, 64, 0, 0.5, 0.0, (32, 96), (10, 50))
+    machine = Machine("x", 1, 2 * work, 1.0, 64, 0, 0.5, 0.0, (32, 96), (10, 50))
     alone = step_of(found, 24, 1000, machine)
     assert alone.seconds == pytest.approx(5 * (0.5 + 19.2))
     assert (alone.busy, alone.sharing) == (1, 0.0)

@@ -24,6 +24,7 @@ class Machine(NamedTuple):
     name: str
     units: int  # of that name in one device: the cores of a CPU
     ceiling: float  # operations a second of a large matrix product
+    best_share: float  # of the ceiling, that products in a very wide layer would reach
     even_width: float  # where the products take as long as all that lies between them
     narrowest_head: int  # a narrower head costs attention as much as one of this width
     micro_seconds: float  # of a micro-batch, whatever its size
@@ -33,7 +34,7 @@ class Machine(NamedTuple):
 
     def share(self, width: int) -> float:
         """The share of the ceiling that a layer of this width reaches."""
-        return width / (width + self.even_width)
+        return self.best_share * width / (width + self.even_width)
 
     def was_measured_near(self, recipe: Recipe) -> bool:
         """Whether width and micro-batch lie within what was measured."""
@@ -43,12 +44,13 @@ class Machine(NamedTuple):
 
 
 # torch 2.11, bf16, compiled bricks, AdamW, mean length 471. `even_width` and `micro_seconds` from
-# 6 x 320, 10 heads, at micro-batches of 65,536 and 131,072; `narrowest_head` is the kernel's
-# smallest tile; `muon_seconds` from the median line of the log of protein-mini's training.
+# 6 x 320, 10 heads, at micro-batches of 65,536 and 131,072; that heads are computed as 32 wide at
+# the least is assumed; `muon_seconds` from the median line of the log of protein-mini's training.
 H200 = Machine(
     "H200",
     units=1,
     ceiling=662e12,
+    best_share=1.0,
     even_width=1007,
     narrowest_head=32,
     micro_seconds=6.1e-3,
@@ -59,17 +61,21 @@ H200 = Machine(
 
 
 def this_machine(ceiling: float, cores: int) -> Machine:
-    """The CPU here, of which the ceiling was just measured; shares are those of an AMD EPYC."""
+    """The CPU here, of which the ceiling was just measured; shares are those of an AMD EPYC.
+
+    Fitted to 3 x 96 and 12 x 480 on one thread in bf16, between two runs of benchmarks/scaling.py.
+    """
     return Machine(
         "CPU core" if cores == 1 else "CPU cores",
         cores,
         ceiling,
-        even_width=600,
+        best_share=0.71,
+        even_width=229,
         narrowest_head=32,
         micro_seconds=0.0,
         muon_seconds=0.0,
         widths=(96, 480),
-        micro_tokens=(4_096, 16_384),
+        micro_tokens=(4_096, 8_192),
     )
 
 
