@@ -71,10 +71,14 @@ def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bits(
 ) -> None:
     output = tmp_path / "run"
     for step in (1, 61, 130):
-        stopped = pretrain(recipe, output=output, device="cpu", overrides=long(recipe), stop_step=step)
+        stopped = pretrain(
+            recipe, output=output, device="cpu", overrides=long(recipe), stop_step=step
+        )
         assert not stopped.finished
         assert len(losses(output)) == step
-    assert not pretrain(recipe, output=output, device="cpu", overrides=long(recipe), minutes=0).finished
+    assert not pretrain(
+        recipe, output=output, device="cpu", overrides=long(recipe), minutes=0
+    ).finished
     assert pretrain(recipe, output=output, device="cpu", overrides=long(recipe)).finished
     assert_same_bits(whole, output)
     # A finished run is only put together again.
