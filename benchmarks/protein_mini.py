@@ -42,6 +42,7 @@ CARD = ROOT / "src/lexome/weights/protein-mini"
 DRAWS = 1  # times that other residues of each held-out protein are hidden
 RESAMPLES = 2000
 ORDER = 4  # residues before it that the Markov chain sees
+CHAIN_WEIGHT = 1500  # residues' worth of the order below, chosen in the chain's favour
 OWN_WEIGHT = 40  # residues' worth of the unigram mixed into a protein's own composition
 
 Floats = NDArray[np.float64]
@@ -210,7 +211,7 @@ def shares(counts_V: NDArray[np.int64], standard: NDArray[np.int64]) -> Floats:
 
 
 class Markov:
-    """The next residue from up to four before it; orders mixed as Witten and Bell (1991) do."""
+    """The next residue from up to four before it; each order leans on the one below it."""
 
     def __init__(
         self, train: NDArray[np.uint8], corpus: Corpus, standard: NDArray[np.int64]
@@ -242,9 +243,9 @@ class Markov:
             fits = usable(codes, age, k)[places]
             flat = contexts(codes, k)[places]
             context, said = np.divmod(np.where(fits, flat, 0), 20)
-            seen, kinds = counts[context].sum(1), (counts[context] > 0).sum(1)
-            mixed = (counts[context, said] + kinds * p) / np.maximum(seen + kinds, 1)
-            p = np.where(fits & (seen > 0), mixed, p)
+            seen = counts[context].sum(1)
+            mixed = (counts[context, said] + CHAIN_WEIGHT * p) / (seen + CHAIN_WEIGHT)
+            p = np.where(fits, mixed, p)
         return p
 
 

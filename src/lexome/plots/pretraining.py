@@ -42,6 +42,7 @@ def draw_pretraining(
         )
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1e6:,.0f} M"))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(y=0.12)  # room for the last figure
         axes.set(title=what[:1].upper() + what[1:], xlabel="tokens seen")
         style.grid(axes, "y")
         style.pad(figure)
