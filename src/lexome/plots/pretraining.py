@@ -22,10 +22,11 @@ def draw_pretraining(
         axes.set_xscale("log")
         axes.plot(tokens, figures, color=style.BLUE, lw=2, marker="o", ms=4)
         right = tokens[-1]
-        for name, level in levels.items():
+        for level in levels.values():
             axes.axhline(level, color=style.BASELINE, lw=1, ls=(0, (2, 3)))
+        for text, level in _labels(levels):
             axes.annotate(
-                f"{name}  {level:.1f}",
+                text,
                 (right, level),
                 xytext=(0, 3),
                 textcoords="offset points",
@@ -47,3 +48,14 @@ def draw_pretraining(
         style.grid(axes, "y")
         style.pad(figure)
     return figure
+
+
+def _labels(levels: Mapping[str, float]) -> list[tuple[str, float]]:
+    """One text for the levels that read the same, so that none lies on another."""
+    names: dict[str, list[str]] = {}
+    heights: dict[str, float] = {}
+    for name, level in levels.items():
+        shown = f"{level:.1f}"
+        names.setdefault(shown, []).append(name)
+        heights[shown] = max(heights.get(shown, level), level)
+    return [(f"{', '.join(names[shown])}  {shown}", heights[shown]) for shown in names]
