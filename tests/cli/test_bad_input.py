@@ -317,7 +317,7 @@ def test_weights_that_do_not_fit_are_refused(name, refused, tmp_path):
 
 BAD_OPTIONS = {
     "no such model": (("-m", "nonesuch"), "model 'nonesuch': saw no directory"),
-    "no such folder": (("-m", "./nonesuch"), "Try the spelling of the path"),
+    "no such folder": (("-m", "./nowhere/nonesuch"), "Try the spelling of the path"),
     "no such layer": (("--layer", "7"), "layer: saw 7, expected 0 to 2"),
     "no such pooling": (("--pooling", "median"), "pooling: saw 'median'"),
     "cls of windows": (("--pooling", "cls", "--long", "window"), "pooling: saw cls with windows"),

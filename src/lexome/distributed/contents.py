@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -125,6 +126,8 @@ class _Unpickler(pickle.Unpickler):
         self.path = path
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("builtins", "getattr"):
+            return _member  # how Python 3.11.0 to 3.11.3 pickle a member of an enum
         if name in NAMES.get(module, ()):
             return super().find_class(module, name)
         raise CheckpointError(
@@ -133,6 +136,13 @@ class _Unpickler(pickle.Unpickler):
             "records of tensors only",
             "states that Lexome wrote",
         )
+
+
+def _member(kind: Any, name: str) -> Enum:
+    """A member of an enum, and nothing else that `getattr` could fetch."""
+    if not (isinstance(kind, type) and issubclass(kind, Enum)) or name not in kind.__members__:
+        raise pickle.UnpicklingError(f"getattr of {kind!r}")
+    return kind[name]
 
 
 def _strangers(contents: Metadata) -> list[str]:
