@@ -151,7 +151,7 @@ def measure(shape: str, folder: Path, steps: int) -> dict[str, Any]:
         "share": statistics.median(shares),
         "predicted_share": told.tokens_per_second * work / machine.ceiling,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before,
-        "predicted_peak": memory_of(recipe, dtype).total,
+        "predicted_peak": memory_of(recipe, dtype, mean).total,
         "ceiling": machine.ceiling,
     }
 

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lexome.batches.stream import Windows, split_evenly
+from lexome.devices import mixed_precision
 from lexome.layers.layout import PackedLayout
 from lexome.training import plan as planning
 from lexome.training.machines import (
@@ -28,7 +29,7 @@ from lexome.training.plan import (
     plan_recipe,
 )
 from lexome.training.pretrain import new_network
-from lexome.training.pretrain_loop import LanguageModel, precision
+from lexome.training.pretrain_loop import LanguageModel
 from lexome.training.recipe import Recipe, parse_recipe, read_recipe
 from tests.toy_pretraining import write_recipe
 from tests.toy_shards import proteins, write_corpus
@@ -90,7 +91,7 @@ def run_forward(model: LanguageModel, dtype: str) -> None:
     """A micro-batch through a network, a quarter of the positions asked for."""
     tokens_T = torch.randint(4, 24, (sum(LENGTHS),))
     positions_C = torch.arange(0, sum(LENGTHS), 4)
-    with precision("cpu", dtype):
+    with mixed_precision("cpu", dtype):
         model(tokens_T, PackedLayout(LENGTHS), positions_C)
 
 
@@ -117,21 +118,21 @@ def test_the_bytes_of_a_layer_are_those_that_autograd_keeps(dtype: str, dropout:
     one, three = (recipe((layers, 64, 4), dropout=dropout) for layers in (1, 3))
     found = (kept_bytes(three, dtype) - kept_bytes(one, dtype)) / 2
     copies = 2 * 12 * 64**2 if dtype == "bf16" else 0  # of the layer's matrices
-    assert found == copies + sum(LENGTHS) * layer_bytes(one, dtype)
+    assert found == copies + sum(LENGTHS) * layer_bytes(one, dtype, LENGTHS[0])
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp32"])
 def test_the_bytes_outside_the_layers_are_nearly_those_that_autograd_keeps(dtype: str) -> None:
     found = recipe((1, 64, 4))
-    copies = memory_of(found, dtype).copies
-    kept = kept_bytes(found, dtype) - copies - sum(LENGTHS) * layer_bytes(found, dtype)
+    copies = memory_of(found, dtype, LENGTHS[0]).copies
+    kept = kept_bytes(found, dtype) - copies - sum(LENGTHS) * layer_bytes(found, dtype, LENGTHS[0])
     # the loss keeps logits once more than this forward pass without it
     assert kept / sum(LENGTHS) == pytest.approx(ends_bytes(found, dtype, 0.25), rel=0.15)
 
 
 def test_the_operations_are_those_that_torch_counts() -> None:
     found = recipe((2, 64, 4))
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         run_forward(LanguageModel(new_network(found)), "fp32")
     counted = dict(counter.get_flop_counts()["Global"])
     products = sum(n for operation, n in counted.items() if "attention" not in str(operation))
@@ -149,7 +150,9 @@ def test_narrow_heads_cost_as_much_as_the_narrowest_that_the_kernel_knows() -> N
 
 
 def test_muon_keeps_one_number_of_a_matrix_where_adamw_keeps_two() -> None:
-    adamw, muon = (memory_of(recipe((2, 64, 4), optimizer=o), "bf16") for o in ("adamw", "muon"))
+    adamw, muon = (
+        memory_of(recipe((2, 64, 4), optimizer=o), "bf16", 24) for o in ("adamw", "muon")
+    )
     count = num_parameters(recipe((2, 64, 4)))
     assert adamw.optimizer == 8 * count
     assert adamw.optimizer - muon.optimizer == 4 * 2 * 12 * 64**2

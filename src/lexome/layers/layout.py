@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lexome.layers.products import attend_products, can_multiply
 from lexome.layers.varlen import attend_varlen, can_varlen
 
 
@@ -40,6 +41,8 @@ class PackedLayout:
         if can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
+        if can_multiply(query_THd, max(self.lengths)):
+            return attend_products(query_THd, key_THd, value_THd, self.bounds)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         out = [
             F.scaled_dot_product_attention(

@@ -1,5 +1,6 @@
 """What a pre-training costs before it is begun: parameters, operations, memory, time."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 
 from lexome.batches.shards import MANIFEST, Corpus, open_corpus
 from lexome.devices import choose_training_dtype, product_ceiling
+from lexome.layers.products import KEPT, filled
 from lexome.training.machines import H200, Machine, flops_of_token, step_of, this_machine
 from lexome.training.recipe import Recipe, read_recipe
 
@@ -80,7 +82,7 @@ def plan_recipe(path: str | Path, overrides: dict[str, str] | None = None) -> Tr
         mean,
         not has_corpus,
         dtype,
-        memory_of(recipe, dtype),
+        memory_of(recipe, dtype, mean),
         tokens,
         [forecast(recipe, mean, machine, devices) for machine, devices in fleets],
     )
@@ -121,8 +123,8 @@ def num_parameters(recipe: Recipe) -> int:
     return model.num_layers * (attention + feed_forward + 2 * norm) + ends + head
 
 
-def memory_of(recipe: Recipe, dtype: str) -> Memory:
-    """Where the memory of a training step goes, as the plain bricks use it.
+def memory_of(recipe: Recipe, dtype: str, mean: float) -> Memory:
+    """Where the memory of a training step goes on a CPU, sequences `mean` tokens long.
 
     Compiled bricks on a GPU keep less; the process itself and its libraries come on top.
     """
@@ -131,7 +133,7 @@ def memory_of(recipe: Recipe, dtype: str) -> Memory:
     matrices = model.num_layers * (4 * model.width**2 + 2 * model.width * model.ffn_width)
     stepped_by_muon = matrices if training.optimizer == "muon" else 0
     share = recipe.objective.rate if recipe.objective.kind == "masked" else 1.0
-    kept = model.num_layers * layer_bytes(recipe, dtype) + ends_bytes(recipe, dtype, share)
+    kept = model.num_layers * layer_bytes(recipe, dtype, mean) + ends_bytes(recipe, dtype, share)
     # the way back through the last layer holds two gradients of its widest tensors, and x's own
     size = 2 if dtype == "bf16" else 4
     working = 2 * size * model.ffn_width + (4 + size) * model.width
@@ -146,19 +148,21 @@ def memory_of(recipe: Recipe, dtype: str) -> Memory:
     )
 
 
-def layer_bytes(recipe: Recipe, dtype: str) -> int:
-    """What a block keeps of a token for the way back.
+def layer_bytes(recipe: Recipe, dtype: str, mean: float) -> float:
+    """What a block keeps of a token for the way back, on a CPU.
 
     x twice (it stays in fp32), what both norms gave (under autocast cast anew for each of the
-    four products that read it), q, k and v, the context of each sequence and all of them end to
-    end, the feed-forward before and behind GELU; the masks of dropout; a number a head, and mean
-    and deviation of both norms.
+    four products that read it), q, k, v and their context, the attention's probabilities, the
+    feed-forward before and behind GELU; the masks of dropout; mean and deviation of both norms.
     """
     model = recipe.model
     size, norms = (2, 4) if dtype == "bf16" else (4, 2)
     masks = 2 if model.dropout else 0
-    wide = 2 * 4 + (norms + 5 + masks) * size
-    return wide * model.width + 2 * size * model.ffn_width + 4 * model.num_heads + 16
+    wide = 2 * 4 + (norms + 4 + masks) * size
+    # A longer sequence keeps none; where lengths vary, this is the more.
+    length = min(math.ceil(mean), recipe.training.context, KEPT)
+    weights = model.num_heads * filled(length) ** 2 / length * size
+    return wide * model.width + 2 * size * model.ffn_width + weights + 16
 
 
 def ends_bytes(recipe: Recipe, dtype: str, share: float) -> float:
