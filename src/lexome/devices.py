@@ -2,8 +2,9 @@
 
 import os
 import platform
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from lexome.errors import EnvironmentProblem, InputError
 
@@ -93,6 +94,15 @@ def torch_dtype(name: str) -> "torch.dtype":
     if name not in DTYPES:
         raise InputError("dtype", repr(name), "fp32 or bf16", "`--dtype fp32`, the reference")
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def mixed_precision(device: str, dtype: str) -> AbstractContextManager[Any]:
+    """A block that computes in bf16 over fp32 weights, or in plain fp32."""
+    import torch
+
+    if dtype == "bf16":
+        return torch.autocast(device.split(":")[0], torch.bfloat16)
+    return nullcontext()
 
 
 def is_out_of_memory(problem: Exception) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 from torch.distributed.checkpoint.filesystem import FileSystemReader, _StorageInfo
 from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 
@@ -76,7 +75,7 @@ def check_same(path: Path, contents: Metadata, asked: dict[str, Any]) -> None:
     Raises:
         CheckpointError: the first one that differs, by its name.
     """
-    wanted = {name: (tuple(t.shape), t.dtype) for name, t in _flat(asked).items()}
+    wanted = {name: (tuple(t.shape), t.dtype) for name, t in flatten(asked).items()}
     there = {
         name: (tuple(entry.size), entry.properties.dtype)
         for name, entry in contents.state_dict_metadata.items()
@@ -163,11 +162,13 @@ def _is_tensor(entry: object) -> bool:
     return isinstance(entry, TensorStorageMetadata) and isinstance(entry.size, torch.Size)
 
 
-def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """Nested tables as one, with DCP's names."""
-    out: dict[str, Tensor] = {}
+def flatten(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, names joined by dots as DCP joins them."""
+    out: dict[str, Any] = {}
     for key, value in tables.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        out |= (
+            flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return out
 
 

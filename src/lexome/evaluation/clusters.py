@@ -98,7 +98,7 @@ def similarity_groups(
     share = identity**seeds.k
     rows, columns = sharing_pairs(sets, None, share, linking.fewest)
     if linking.on_one_diagonal:
-        shared = _on_best_diagonal(sets, rows, columns)
+        shared = on_best_diagonal(sets, rows, columns)
     else:
         shared = shared_counts(sets, rows, sets, columns)
     smaller = np.minimum(sets.sizes[rows], sets.sizes[columns])
@@ -109,7 +109,7 @@ def similarity_groups(
     return _numbered_by_appearance(groups[place_S])
 
 
-def _on_best_diagonal(sets: KmerSets, rows: Ints32, columns: Ints32) -> Ints64:
+def on_best_diagonal(sets: KmerSets, rows: Ints32, columns: Ints32) -> Ints64:
     """The most shared k-mers of each pair that lie within one band of diagonals."""
     best = np.zeros(len(rows), np.int64)
     for pair, in_row, in_column in shared_positions(sets, rows, columns):

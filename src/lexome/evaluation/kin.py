@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lexome.batches.packing import in_batches
 from lexome.errors import InputError
-from lexome.evaluation.clusters import LINKING, _on_best_diagonal
+from lexome.evaluation.clusters import LINKING, on_best_diagonal
 from lexome.evaluation.kmer_sets import KmerSets, read_kmers, seeds_of, sharing_pairs
 from lexome.io.fasta import read_fasta
 from lexome.search.mmseqs import Hit, find_mmseqs, similar
@@ -44,7 +45,7 @@ def by_kmers(
         block = read_kmers(block_letters, seeds, linking.fewest_letters)
         rows, columns = sharing_pairs(block, asked, least, linking.fewest)
         both = _beside(block, asked)
-        shared = _on_best_diagonal(both, rows, columns + np.int32(len(block_names)))
+        shared = on_best_diagonal(both, rows, columns + np.int32(len(block_names)))
         smaller = np.minimum(block.sizes[rows], asked.sizes[columns])
         linked = np.flatnonzero((shared >= linking.fewest) & (shared >= least * smaller))
         found = np.minimum(shared[linked] / smaller[linked], 1.0) ** (1 / seeds.k)
@@ -85,18 +86,9 @@ def _read_all(path: Path) -> tuple[list[str], list[str]]:
 
 def _blocks(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Names and sequences of some records at a time."""
-    names: list[str] = []
-    letters: list[str] = []
-    residues = 0
-    for record in read_fasta(path) if path.stat().st_size else ():
-        if names and residues + len(record.sequence) > BLOCK_RESIDUES:
-            yield names, letters
-            names, letters, residues = [], [], 0
-        names.append(record.id)
-        letters.append(record.sequence)
-        residues += len(record.sequence)
-    if names:
-        yield names, letters
+    records = read_fasta(path) if path.stat().st_size else ()
+    for block in in_batches(((r, len(r.sequence)) for r in records), BLOCK_RESIDUES):
+        yield [record.id for record in block], [record.sequence for record in block]
 
 
 def _beside(a: KmerSets, b: KmerSets) -> KmerSets:

@@ -23,9 +23,10 @@ from lexome.errors import EnvironmentProblem, InputError
 from lexome.evaluation.kin import check_search
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.budget import Announce
 from lexome.training.kinship import Bucket, Kin, find_kin
 from lexome.training.recipe import DataRecipe
-from lexome.training.spooling import Announce, Making, residues_at_most, spool_sources
+from lexome.training.spooling import Making, residues_at_most, spool_sources
 
 WORK = ".unfinished"
 

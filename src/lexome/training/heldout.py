@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from lexome.batches.shards import Corpus
 from lexome.batches.stream import Stream, Windows, split_evenly
+from lexome.devices import mixed_precision
 from lexome.distributed.ranks import Ranks
 from lexome.training.masking import STANDARD
-from lexome.training.pretrain_loop import precision
 from lexome.training.recipe import ObjectiveRecipe
 from lexome.training.steps import Plan, make_micro_batch
 
@@ -77,7 +77,7 @@ def look(model: nn.Module, plan: Plan, windows: Windows, dtype: str, ranks: Rank
     for number in range(ranks.rank, -(-len(runs) // ranks.size) * ranks.size, ranks.size):
         run = number % len(runs)
         micro = make_micro_batch(plan, runs[run]).to(ranks.device)
-        with torch.no_grad(), precision(ranks.device, dtype):
+        with torch.no_grad(), mixed_precision(ranks.device, dtype):
             logits_CV = model(micro.inputs_T, micro.layout(ranks.device), micro.positions_C).float()
         if number >= len(runs):
             continue

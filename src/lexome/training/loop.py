@@ -4,7 +4,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexome.architectures.predictor import Predictor
-from lexome.devices import is_out_of_memory
+from lexome.devices import is_out_of_memory, mixed_precision
 from lexome.progress import Progress
 from lexome.seeds import derive_seed, numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
@@ -29,6 +28,7 @@ from lexome.training.examples import (
     make_batch,
 )
 from lexome.training.objectives import Objective, loss_sum, read_outputs
+from lexome.training.optimizers import decay_groups
 from lexome.training.resume import (
     fill_optimizer,
     load_state,
@@ -37,6 +37,7 @@ from lexome.training.resume import (
     under_prefix,
     with_prefix,
 )
+from lexome.training.schedules import warmup_cosine
 from lexome.training.settings import TrainRecipe
 
 SECONDS_BETWEEN_STATES = 20.0
@@ -176,7 +177,7 @@ def _step(
         total = 0.0
         for some in job.budget.micro_batches(job.examples, rows):
             tokens = None if noisy is None else [noisy[i] for i in some]
-            with _precision(job):
+            with mixed_precision(job.examples.device, job.dtype):
                 outputs_SC = network(*make_batch(job.examples, rows[some], tokens))
             loss = loss_sum(job.objective, outputs_SC, job.examples.targets[rows[some]])
             (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
@@ -194,19 +195,8 @@ def _step(
     return total
 
 
-def _precision(job: Job) -> AbstractContextManager[Any]:
-    if job.dtype == "bf16":
-        return torch.autocast(job.examples.device.split(":")[0], torch.bfloat16)
-    return nullcontext()
-
-
 def _make_optimizer(network: Predictor, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    """AdamW; vectors (biases, norms) do not decay."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = decay_groups(network.parameters(), recipe.weight_decay)
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.second_moment))
 
 
@@ -215,8 +205,7 @@ def _set_rate(
 ) -> None:
     """Linear warm-up, then a cosine down to 2 % over the planned epochs."""
     warm, total = max(recipe.warmup * per_epoch, 1), recipe.epochs * per_epoch
-    done = min(max(step - warm, 0) / max(total - warm, 1), 1.0)
-    factor = min((step + 1) / warm, 1.0) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+    factor = warmup_cosine(step, total, warm, final=0.02)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate * factor
 

@@ -1,6 +1,7 @@
 """Pre-training, end to end: a recipe becomes a model directory that `lexome.load` opens."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from lexome.batches.shards import Corpus, verify_shards
 from lexome.batches.stream import Stream
 from lexome.checkpoints.into_esm import save_esm2
 from lexome.devices import choose_device, choose_training_dtype, product_ceiling
+from lexome.distributed.contents import flatten
 from lexome.distributed.parallel import PARALLEL, whole
 from lexome.distributed.ranks import Ranks, join_ranks
 from lexome.errors import InputError
@@ -81,10 +83,8 @@ def pretrain(
     if parallel not in PARALLEL:
         raise InputError("parallel", repr(parallel), "ddp or fsdp", "`--parallel ddp`")
     plan = read_recipe(recipe, overrides)
-    output, deadline = (
-        Path(output),
-        time.monotonic() + 60 * (minutes if minutes is not None else 1e9),
-    )
+    output = Path(output)
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     with keep_randomness(), join_ranks(choose_device(device).choice) as ranks:
         say = announce if ranks.is_first else say_nothing
         quiet = quiet or not ranks.is_first
@@ -246,8 +246,9 @@ class _Run:
                     {"step": learner.step, "tokens": learner.tokens, "final": True, **found}
                 )
                 network = new_network(self.recipe)
+                buffers = dict(network.named_buffers())
                 network.load_state_dict(
-                    {n.removeprefix("network."): t.cpu() for n, t in weights.items()}, strict=False
+                    buffers | {n.removeprefix("network."): t.cpu() for n, t in weights.items()}
                 )
                 save_esm2(network, self.output / MODEL)
                 write_json(self.output / FACTS, facts)
@@ -304,13 +305,6 @@ def _open_run(output: Path, plan: Recipe, corpus: Corpus, ranks: Ranks, dtype: s
 
 def _difference(mark: Path, asked: dict[str, Any]) -> str:
     found = json.loads(mark.read_text(encoding="utf-8"))
-    one, other = _flat(found), _flat(asked)
+    one, other = flatten(found), flatten(asked)
     key = next(k for k in {**one, **other} if one.get(k) != other.get(k))
     return f"({key} = {one.get(key)} there, {other.get(key)} here)"
-
-
-def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in tables.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return out

@@ -1,16 +1,17 @@
 """The loop of pre-training: steps, running mean of the weights, states; the same on any ranks."""
 
 # Letters: T tokens end to end, C positions that count in the loss, V vocabulary.
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.architectures.encoder import Encoder
+from lexome.devices import mixed_precision
 from lexome.distributed.parallel import (
     accumulate,
     bare,
@@ -119,7 +120,7 @@ class Learner:
         # Dropout is a function of step and micro-batch, so no generator's state need be kept.
         torch.manual_seed(derive_seed("dropout", self.recipe.seed, self.step, micro.number))
         moved = micro.to(self.ranks.device)
-        with precision(self.ranks.device, self.dtype):
+        with mixed_precision(self.ranks.device, self.dtype):
             logits_CV = self.model(
                 moved.inputs_T, moved.layout(self.ranks.device), moved.positions_C
             )
@@ -170,13 +171,3 @@ class Learner:
         return (
             numbers | {"losses": self.losses} | {f"average.{n}": t for n, t in self.average.items()}
         )
-
-
-def precision(device: str, dtype: str) -> AbstractContextManager[Any]:
-    """bf16 products over fp32 weights, or plain fp32."""
-    if dtype == "bf16":
-        return torch.autocast(device.split(":")[0], torch.bfloat16)
-    return nullcontext()
-
-
-Watch = Callable[[Learner, Stepped], None]

@@ -16,9 +16,9 @@ from lexome.results.files import write_json
 from lexome.sequence.alphabet import ALPHABETS, clean_sequence
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.budget import Announce
 from lexome.training.recipe import DataRecipe
 
-Announce = Callable[[str, str], None]
 LOT_RECORDS = 2048
 LOT_RESIDUES = 4_000_000
 GZIP_FACTOR = 4  # residues of a gzipped file for each of its bytes, at most
