@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("what", choices=["demo", "figures"])
     parser.add_argument("--data", help="the DeepLoc table, or the directory of both tables")
     parser.add_argument("--offline", action="store_true", help="do not try to download")
-    parser.add_argument("-m", "--model", default="new:cnn")
+    parser.add_argument("-m", "--model", default="protein-mini")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     began = time.monotonic()
@@ -54,11 +54,12 @@ def main() -> None:
 
 
 def train(files: DeepLocFiles, model: str, seeds: int, output: Path) -> Run:
-    """Train on partitions 0-2, validate on 3, test on 4."""
+    """Train on partitions 0-2, validate on 3, test on 4; loaded weights stand still."""
     return lexome.finetune(
         model,
         str(files.train),
         LABEL,
+        method="full" if model.startswith("new:") else "frozen",
         output=output,
         split="column:Partition",
         train=[0, 1, 2],

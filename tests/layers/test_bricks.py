@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lexome.layers.convolution import Convolution, ConvolutionBlock
+from lexome.layers.convolution import Convolution, ConvolutionBlock, ConvolutionHead
 from lexome.layers.embedding import TokenEmbedding
 from lexome.layers.ends import SCALES, distance_to_ends
 from lexome.layers.heads import remove_average_product
@@ -87,3 +87,16 @@ def test_padding_never_reaches_a_token_through_a_block():
     real = torch.tensor([1.0, 1, 1, 0, 0, 0])[None, :, None]
     short = block(x[:, :3], real[:, :3])
     torch.testing.assert_close(block(x * real, real)[:, :3], short)
+
+
+def test_the_convolution_head_is_the_same_in_both_layouts_and_for_a_sequence_alone():
+    torch.manual_seed(0)
+    head = ConvolutionHead(6, 8, 3).eval()
+    packed, padded = PackedLayout([5, 2, 9]), PaddedLayout([5, 2, 9])
+    x_TD = torch.randn(16, 6)
+    rows, _ = packed.to_rows(x_TD)
+    rows[~padded.real_N] = 9.0  # what stands in the padding must not matter
+    together = head(x_TD, packed)
+    torch.testing.assert_close(packed.from_rows(head(rows, padded)), together)
+    torch.testing.assert_close(head(x_TD[5:7], PackedLayout([2])), together[5:7])
+    assert head(rows, padded)[~padded.real_N].abs().sum() == 0

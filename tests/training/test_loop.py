@@ -1,6 +1,7 @@
 """Training one network: the same numbers again, also when it is stopped on the way."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 import torch
 
 from lexome.architectures.predictor import HeadConfig, Predictor
+from lexome.errors import InputError
 from lexome.progress import Progress
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training import loop
 from lexome.training.budget import TokenBudget
 from lexome.training.examples import Examples
 from lexome.training.fit import Parts, fit_seeds, rows_an_epoch
+from lexome.training.fitted import predict_each
 from lexome.training.loop import Job, Trained, train
 from lexome.training.objectives import make_objective
 from lexome.training.settings import RECIPES, FinetuneSettings, choose_recipe
@@ -32,16 +35,24 @@ def settings_for(model: str, **recipe: Any) -> FinetuneSettings:
     return FinetuneSettings(model=model, seeds=1, dtype="fp32", recipe=chosen)
 
 
-def fit(model: str, folder: Path, seed: int = 1) -> tuple[dict[str, torch.Tensor], list[Any]]:
-    settings = settings_for(model)
+def fit(
+    model: str, folder: Path, seed: int = 1, **recipe: Any
+) -> tuple[dict[str, torch.Tensor], list[Any]]:
+    settings = settings_for(model, **recipe)
     settings = FinetuneSettings(**{**vars(settings), "seed": seed})
     setup = make_setup(settings)
     ids, sequences = TABLE["id"].to_list(), TABLE["sequence"].to_list()
     examples = make_examples(setup, settings, ids, sequences, TARGET.values)
-    fitted, history = fit_seeds(settings, setup, examples, TARGET, PARTS, folder)
+    fitted, history, validation = fit_seeds(settings, setup, examples, TARGET, PARTS, folder)
+    said = predict_each(fitted, [ids[i] for i in PARTS.validation], rows_of(PARTS.validation))
+    assert np.array_equal(validation, said)  # also where the training was taken up again
     return fitted.networks[0].state_dict(), [
         {k: v for k, v in entry.items() if k != "seconds"} for entry in history
     ]
+
+
+def rows_of(rows: np.ndarray) -> list[str]:
+    return [TABLE["sequence"][int(row)] for row in rows]
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -53,11 +64,20 @@ class Stopped(BaseException):
     pass
 
 
-@pytest.mark.parametrize("model", ["new:cnn", "new:encoder-small"])
-def test_stopped_at_any_step_it_goes_on_to_the_very_same_numbers(model, monkeypatch, tmp_path):
+IN_TWO_STAGES = {"frozen_epochs": 1, "backbone_rate": 0.1, "head_convolutions": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [("new:cnn", {}), ("new:encoder-small", {}), ("new:encoder-small", IN_TWO_STAGES)],
+    ids=["cnn", "encoder", "two-stages"],
+)
+def test_stopped_at_any_step_it_goes_on_to_the_very_same_numbers(
+    model, recipe, monkeypatch, tmp_path
+):
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
-    whole, history = fit(model, tmp_path / "whole")
+    whole, history = fit(model, tmp_path / "whole", **recipe)
     steps: list[int] = []
     plain_step = loop._step
 
@@ -75,7 +95,7 @@ def test_stopped_at_any_step_it_goes_on_to_the_very_same_numbers(model, monkeypa
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", -1.0)
     for _ in range(20):
         try:
-            again, history_again = fit(model, tmp_path / "stopped")
+            again, history_again = fit(model, tmp_path / "stopped", **recipe)
         except Stopped:
             continue
         break
@@ -84,6 +104,28 @@ def test_stopped_at_any_step_it_goes_on_to_the_very_same_numbers(model, monkeypa
     assert history == history_again
     log = (tmp_path / "stopped" / "log.jsonl").read_text().splitlines()
     assert len(log) == 2
+
+
+def test_a_frozen_backbone_stands_still_until_its_epochs_are_over(monkeypatch, tmp_path):
+    """And then learns at its own rate, from a warm-up of its own."""
+    seen: list[tuple[float, float, torch.Tensor]] = []
+    plain_step = loop._step
+
+    def step(network: Predictor, optimizer: torch.optim.Optimizer, *rest: Any) -> float:
+        loss = plain_step(network, optimizer, *rest)
+        head, backbone = (optimizer.param_groups[i]["lr"] for i in (0, 2))
+        seen.append((head, backbone, network.backbone.embedding.tokens.weight.detach().clone()))
+        return loss
+
+    monkeypatch.setattr(loop, "_step", step)
+    fit("new:encoder-small", tmp_path, **IN_TWO_STAGES)
+    per_epoch = len(seen) // 2
+    heads, backbones, weights = zip(*seen, strict=True)
+    assert all(torch.equal(weights[0], w) for w in weights[:per_epoch])
+    changes = [not torch.equal(a, b) for a, b in pairwise(weights[per_epoch - 1 :])]
+    assert all(changes)
+    assert backbones == pytest.approx([0.1 * rate for rate in heads])
+    assert heads[:per_epoch] == pytest.approx(heads[per_epoch:])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
@@ -169,7 +211,8 @@ def test_the_loss_falls_on_a_problem_that_can_be_solved(tmp_path):
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([{"params": [weight], "peak": 1.0}], lr=1.0)
     recipe = choose_recipe("any", "frozen", epochs=2, learning_rate=1.0, warmup=0.5)
     rates = []
     for step in range(21):
@@ -197,3 +240,21 @@ def test_every_recipe_makes_settings(key):
     recipe = choose_recipe(model, method)
     assert recipe == RECIPES[key]
     assert FinetuneSettings(model=model, method=method, recipe=recipe).flat()["recipe.epochs"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe", "words"),
+    [
+        ("full", {"frozen_epochs": 3}, "3 of 2 epochs"),
+        ("full", {"backbone_rate": -0.1}, "-0.1"),
+        ("frozen", {"frozen_epochs": 2}, "2 with --method frozen"),
+    ],
+)
+def test_what_a_recipe_cannot_do_is_refused(method, recipe, words):
+    long = "crop:5+5" if method == "full" else "window"
+    with pytest.raises(InputError, match=words):
+        FinetuneSettings(
+            model="protein-mini",
+            method=method,
+            recipe=choose_recipe("any", method, epochs=2, long=long, **recipe),
+        )

@@ -24,7 +24,12 @@ def test_only_what_a_run_is_made_of_takes_the_place(tmp_path: Path):
     assert folder == unfinished_folder(output)
     for name in ("run.json", "weights-1.safetensors", "state-1.safetensors", ".tmpQx81Zz"):
         (folder / name).write_text("x")
-    for name in ("features.parquet", "features.parquet.meta.json", ".run.json.lexome-part-1.json"):
+    for name in (
+        "features.parquet",
+        "features.npy",
+        "features.parquet.meta.json",
+        ".run.json.lexome-part-1.json",
+    ):
         (folder / name).write_text("x")
     (folder / ".features.parquet.12.parts").mkdir()
     (folder / ".features.parquet.12.parts" / "part-000000.parquet").write_text("x")

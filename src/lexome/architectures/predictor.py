@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lexome.layers.convolution import ConvolutionHead
 from lexome.layers.layout import Layout
 from lexome.layers.pooling import AnswerHead, SequencePool
 
@@ -19,7 +20,10 @@ class HeadConfig:
 
     num_outputs: int
     num_features: int = 0  # numbers a sequence that come beside its tokens
+    vector_width: int = 0  # of vectors that come instead of tokens, where there is no backbone
     num_queries: int = 4
+    num_convolutions: int = 0  # residual blocks between the backbone and the pooling
+    convolution_width: int = 64
     hidden: int = 64
     dropout: float = 0.4
 
@@ -32,34 +36,54 @@ def width_of(backbone: nn.Module) -> int:
 
 
 class Predictor(nn.Module):
-    """Tokens and features of the whole sequence to outputs; features alone without a backbone."""
+    """Tokens and features of the whole sequence to outputs.
+
+    Without a backbone, vectors (N, D) stand for tokens, or there are features alone.
+    """
 
     feature_mean: Tensor
     feature_scale: Tensor
+    vector_mean: Tensor
+    vector_scale: Tensor
 
     def __init__(self, backbone: nn.Module | None, config: HeadConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone
-        self.pool = (
-            SequencePool(width_of(backbone), config.num_queries) if backbone is not None else None
-        )
+        self.convolutions: ConvolutionHead | None = None
+        self.pool: SequencePool | None = None
+        width = config.vector_width if backbone is None else width_of(backbone)
+        if width:
+            if config.num_convolutions:
+                self.convolutions = ConvolutionHead(
+                    width, config.convolution_width, config.num_convolutions
+                )
+                width = config.convolution_width
+            self.pool = SequencePool(width, config.num_queries)
         pooled = self.pool.width if self.pool is not None else 0
         self.answer = AnswerHead(
             pooled + config.num_features, config.num_outputs, config.hidden, config.dropout
         )
         self.register_buffer("feature_mean", torch.zeros(config.num_features))
         self.register_buffer("feature_scale", torch.ones(config.num_features))
+        self.register_buffer("vector_mean", torch.zeros(config.vector_width))
+        self.register_buffer("vector_scale", torch.ones(config.vector_width))
 
     def forward(
         self, tokens_N: Tensor | None, layout: Layout | None, features_SG: Tensor | None = None
     ) -> Tensor:
         """Outputs (S, C): logits, or standardised values."""
         parts = []
-        if self.backbone is not None and self.pool is not None:
+        if self.pool is not None:
             assert tokens_N is not None
             assert layout is not None
-            parts.append(self.pool(self.backbone(tokens_N, layout), layout))
+            if self.backbone is None:
+                x_ND = (tokens_N - self.vector_mean) / self.vector_scale
+            else:
+                x_ND = self.backbone(tokens_N, layout)
+            if self.convolutions is not None:
+                x_ND = self.convolutions(x_ND, layout)
+            parts.append(self.pool(x_ND, layout))
         if self.config.num_features:
             assert features_SG is not None
             scaled_SG = (features_SG - self.feature_mean) / self.feature_scale
@@ -71,3 +95,8 @@ class Predictor(nn.Module):
         """Standardise features by these (training) sequences."""
         self.feature_mean.copy_(features_SG.mean(0))
         self.feature_scale.copy_(features_SG.std(0).clamp(min=1e-6))
+
+    def fit_vectors(self, vectors_TD: Tensor) -> None:
+        """Standardise vectors by these of (training) sequences."""
+        self.vector_mean.copy_(vectors_TD.mean(0))
+        self.vector_scale.copy_(vectors_TD.std(0).clamp(min=1e-6))

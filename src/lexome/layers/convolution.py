@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexome.layers.ends import NUM_ENDS, distance_to_ends
+from lexome.layers.layout import Layout
+
 
 class Convolution(nn.Module):
     """Same-length convolution over (S, L, D).
@@ -57,3 +60,28 @@ class ConvolutionBlock(nn.Module):
             change_SLD = change_SLD * (kept_S1D.to(change_SLD.dtype) / (1 - self.dropout))
         out_SLD: Tensor = x_SLD + change_SLD * real_SL1
         return out_SLD
+
+
+class ConvolutionHead(nn.Module):
+    """One vector a token to a narrower one that has seen its neighbours and both ends.
+
+    A linear, then residual blocks of which each looks twice as far as the one before.
+    """
+
+    def __init__(self, width_in: int, width: int, num_blocks: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(width_in, width)
+        self.place = nn.Linear(NUM_ENDS, width)
+        self.blocks = nn.ModuleList(
+            ConvolutionBlock(width, 7, 2**number, dropout) for number in range(num_blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x_ND: Tensor, layout: Layout) -> Tensor:
+        """(N, D in) -> (N, D)."""
+        x_SLD, rows = layout.to_rows(self.narrow(x_ND))
+        real_SL1 = rows.real_N[..., None].to(x_SLD.dtype)
+        x_SLD = (x_SLD + self.place(distance_to_ends(rows)).to(x_SLD.dtype)) * real_SL1
+        for block in self.blocks:
+            x_SLD = block(x_SLD, real_SL1)
+        return layout.from_rows(self.norm(x_SLD) * real_SL1)

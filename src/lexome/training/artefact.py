@@ -32,7 +32,7 @@ def save_artefact(fitted: Fitted, directory: Path) -> None:
     """Write config.json, the weights of every seed and, under a frozen method, of the base."""
     for i, network in enumerate(fitted.networks):
         _save_weights(network, directory / weights_name(i))
-    if fitted.setup.backbone is not None and fitted.setup.family == "features":
+    if fitted.setup.backbone is not None and fitted.setup.is_frozen:
         _save_weights(fitted.setup.backbone.network, directory / BASE)
     write_json(directory / CONFIG, _config(fitted))
 
@@ -84,7 +84,7 @@ def _load(directory: Path, config: dict[str, Any], device: str) -> Fitted:
     networks = []
     for i in range(int(str(config["num_networks"]))):
         backbone = None
-        if setup.family != "features":
+        if not setup.is_frozen:
             backbone = build(setup.family, _dict(config["backbone"]))
         network = Predictor(backbone, HeadConfig(**_dict(config["head"])))
         _load_weights(network, directory / weights_name(i))
@@ -107,7 +107,8 @@ def _config(fitted: Fitted) -> dict[str, Any]:
         "format": FORMAT,
         "family": setup.family,
         "backbone": settings_of(backbone) if backbone is not None else None,
-        "base": settings_of(base) if setup.family == "features" and base is not None else None,
+        "base": settings_of(base) if setup.is_frozen and base is not None else None,
+        "dtype": setup.dtype.choice if setup.family == "residues" else "fp32",
         "card": setup.card._asdict() if setup.card is not None else None,
         "context": setup.context,
         "vocabulary": list(setup.tokenizer.vocabulary),
@@ -130,7 +131,8 @@ def _setup(
         base = build("encoder", _dict(config["base"]))
         _load_weights(base, directory / BASE)
         checkpoint = Checkpoint(base.eval(), tokenizer, card)  # type: ignore[arg-type]
-    dtype = Reasoned("fp32", "predictions are made in fp32")
+    # A head that learned from a backbone in bf16 goes on reading it so.
+    dtype = Reasoned(str(config["dtype"]), "the dtype of the run's predictions")
     context = config["context"]
     budget = TokenBudget(settings.recipe.micro_tokens)
     return Setup(

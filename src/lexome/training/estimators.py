@@ -164,8 +164,8 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         examples = make_examples(
             setup, settings, ids, sequences, target.values, quiet=quiet, keep=True
         )
-        fitted, history = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
-        if setup.family != "features":  # every network holds its own copy of the backbone
+        fitted, history, _ = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
+        if not setup.is_frozen:  # every network holds its own copy of the backbone
             fitted = fitted._replace(setup=setup._replace(backbone=None))
         threshold: Threshold = None
         if target.task in ("binary", "multilabel"):

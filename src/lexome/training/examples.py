@@ -11,9 +11,10 @@ from torch import Tensor
 
 from lexome.batches.packing import in_batches, pack
 from lexome.batches.padding import in_row_batches, pad
-from lexome.layers.layout import Layout
+from lexome.layers.layout import Layout, PackedLayout
 from lexome.seeds import numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.training.residue_vectors import ResidueVectors
 
 Rows = NDArray[np.int64]
 # Batches are cut from runs of this many batches sorted by length, so that rows pad little.
@@ -23,7 +24,7 @@ SIMILAR = ("LIVM", "AGST", "DENQ", "KRH", "FYW")
 
 
 class Examples(NamedTuple):
-    """All rows of a table, ready to train on. Either tokens, or features, or both."""
+    """All rows of a table, ready to train on: tokens, vectors or neither, and features or none."""
 
     tokens: list[NDArray[np.uint8]] | None
     features_NG: Tensor | None
@@ -32,6 +33,7 @@ class Examples(NamedTuple):
     pad_id: int
     device: str
     ids: Sequence[str] = ()  # for messages
+    vectors: ResidueVectors | None = None  # of a frozen backbone, instead of tokens
 
     def name(self, row: int) -> str:
         """What a message calls a row."""
@@ -40,6 +42,8 @@ class Examples(NamedTuple):
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row; 1 where only features count."""
+        if self.vectors is not None:
+            return self.vectors.lengths
         if self.tokens is None:
             return np.ones(len(self.targets), np.int64)
         return np.fromiter(map(len, self.tokens), np.int64, len(self.tokens))
@@ -60,6 +64,16 @@ class Noise(NamedTuple):
     substitute: float
 
 
+Inputs = list[NDArray[Any]]  # uint8 (L,) tokens, or float16 (L, D) vectors
+
+
+def inputs_of(examples: Examples, rows: Rows) -> Inputs | None:
+    """Tokens (L,) or vectors (L, D) of some rows; None where only features count."""
+    if examples.vectors is not None:
+        return [examples.vectors.one(row) for row in rows]
+    return None if examples.tokens is None else [examples.tokens[row] for row in rows]
+
+
 def encode_examples(
     sequences: Sequence[str], tokenizer: CharacterTokenizer
 ) -> list[NDArray[np.uint8]]:
@@ -68,17 +82,20 @@ def encode_examples(
     return [batch.one(i) for i in range(len(sequences))]
 
 
-def make_batch(examples: Examples, rows: Rows, tokens: list[NDArray[np.uint8]] | None) -> Batch:
-    """The tensors of some rows; `tokens` are theirs, with or without noise."""
+def make_batch(examples: Examples, rows: Rows, inputs: Inputs | None) -> Batch:
+    """The tensors of some rows; `inputs` are theirs, with or without noise."""
     features_SG = None
     if examples.features_NG is not None:
         features_SG = examples.features_NG[torch.from_numpy(rows)].to(examples.device)
-    if tokens is None:
+    if inputs is None:
         return Batch(None, None, features_SG)
+    if examples.vectors is not None:
+        vectors_TD = torch.from_numpy(np.concatenate(inputs)).to(examples.device).float()
+        return Batch(vectors_TD, PackedLayout(list(map(len, inputs)), examples.device), features_SG)
     if examples.as_rows:
-        padded = pad(tokens, examples.pad_id, examples.device)
+        padded = pad(inputs, examples.pad_id, examples.device)
         return Batch(padded.tokens_SL, padded.layout, features_SG)
-    packed = pack(tokens, examples.device)
+    packed = pack(inputs, examples.device)
     return Batch(packed.tokens_T, packed.layout, features_SG)
 
 
@@ -133,17 +150,19 @@ def draw_rows(rows: Rows, positive: NDArray[np.bool_], share: float, seed: int, 
 
 
 def add_noise(
-    tokens: list[NDArray[np.uint8]],
-    noise: Noise,
-    tokenizer: CharacterTokenizer,
-    generator: np.random.Generator,
-) -> list[NDArray[np.uint8]]:
-    """Replace some residues by similar ones, then hide some; special tokens stay."""
+    inputs: Inputs, noise: Noise, tokenizer: CharacterTokenizer, generator: np.random.Generator
+) -> Inputs:
+    """Replace some residues by similar ones, then hide some; special tokens stay.
+
+    Of vectors some become zeros; what they were made from stays as it was.
+    """
     if not noise.mask and not noise.substitute:
-        return tokens
+        return inputs
+    if inputs[0].ndim == 2:
+        return [x_LD * (generator.random((len(x_LD), 1)) >= noise.mask) for x_LD in inputs]
     table, sizes = _similar_table(tokenizer)
-    lengths = [len(ids) for ids in tokens]
-    ids_T = np.concatenate(tokens)
+    lengths = [len(ids) for ids in inputs]
+    ids_T = np.concatenate(inputs)
     is_residue_T = np.isin(
         ids_T, [tokenizer.cls_id, tokenizer.eos_id, tokenizer.pad_id], invert=True
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lexome import __version__
@@ -25,7 +26,7 @@ from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
-from lexome.training.fitted import Fitted, predict_each, truth_labels
+from lexome.training.fitted import Fitted, answer_each, predict_each, truth_labels
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
@@ -58,6 +59,8 @@ from lexome.training.run_folder import (
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup
+
+COMPARED = 500  # rows at most that a saved model answers once more
 
 
 def finetune(
@@ -181,7 +184,7 @@ def finetune(
     folder = open_folder(output, identity, overwrite)
     chosen = chosen_name(settings.all_seeds)
     with keep_randomness(), translate_disk_errors(folder):
-        judged, fitted, each = _train_and_judge(
+        judged, fitted = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
         )
         facts["threads"] = facts["environment"]["threads"]
@@ -192,7 +195,7 @@ def finetune(
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         save_artefact(fitted, folder)
-        _compare_reloaded(fitted, folder, data, parts, each)
+        _compare_reloaded(fitted, folder, data, parts)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
         facts["reloaded"] = "identical"
         facts["tokens_at_once"] = setup.budget.tokens  # fewer than asked for where memory ran out
@@ -212,7 +215,7 @@ def _train_and_judge(
     quiet: bool,
     announce: Announce,
     facts: dict[str, Any],
-) -> tuple[list[Judged], Fitted, NDArray[np.float32]]:
+) -> tuple[list[Judged], Fitted]:
     target = data.target
     examples = make_examples(
         setup,
@@ -232,42 +235,48 @@ def _train_and_judge(
         f"{settings.model}, {settings.method}, {parameters:,} trained parameters, "
         f"{setup.dtype.choice} ({setup.dtype.reason}) on {setup.device.choice}",
     )
-    fitted, history = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
+    fits = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
+    fitted, history = fits.fitted, fits.history
     write_history(folder / "history.parquet", history, {"fingerprint": facts["fingerprint"]})
     held_out = np.concatenate([parts.validation, parts.test])
-    each = predict_each(
-        fitted, [data.ids[i] for i in held_out], [data.sequences[i] for i in held_out]
-    )
+    test_RN = answer_each(fitted, examples, parts.test)
     num = len(parts.validation)
     baseline = fit_baseline(data.sequences, target, parts.train)
     judged = list_judged(
         target.task,
         settings.all_seeds,
-        each,
+        np.concatenate([fits.validation, test_RN], axis=1),
         predict_baseline(baseline, [data.sequences[i] for i in held_out]),
         by_part=lambda found: {"validation": found[:num], "test": found[num:]},
         threshold_of=lambda name, found: choose(target, parts.validation, found[:num]),
     )
     save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
     chosen = find_judged(judged, chosen_name(settings.all_seeds))
-    return judged, fitted._replace(threshold=chosen.threshold), each
+    return judged, fitted._replace(threshold=chosen.threshold)
 
 
-def _compare_reloaded(
-    fitted: Fitted, folder: Path, data: LabelledTable, parts: Parts, before: NDArray[np.float32]
-) -> None:
-    """Predict with the saved model and compare bit for bit, or fail the run."""
-    rows = np.concatenate([parts.validation, parts.test])
+def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: Parts) -> None:
+    """Load the saved model, compare weights and answers bit for bit, or fail the run."""
+    held_out = np.concatenate([parts.validation, parts.test])
+    rows = held_out[:: -(-len(held_out) // COMPARED)]
     ids, sequences = [data.ids[i] for i in rows], [data.sequences[i] for i in rows]
+    before = predict_each(fitted, ids, sequences)
     again = load_artefact(folder, fitted.setup.device.choice)
     again.setup.budget.tokens = fitted.setup.budget.tokens  # other batches may round otherwise
     if same_vectors(again.setup.backbone, fitted.setup.backbone):
         again.setup.frozen.kept = fitted.setup.frozen.kept
     after = predict_each(again, ids, sequences)
-    if not np.array_equal(before, after):
+    same_weights = all(
+        torch.equal(there, here)
+        for one, other in zip(again.networks, fitted.networks, strict=True)
+        for there, here in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+    if not same_weights or not np.array_equal(before, after):
         raise ReloadMismatch(
             str(folder),
-            f"predictions that differ by up to {np.abs(before - after).max():.3g}",
+            f"predictions that differ by up to {np.abs(before - after).max():.3g}"
+            if same_weights
+            else "weights that differ",
             "the same bits after saving and loading",
             "to report this: it is our mistake",
         )

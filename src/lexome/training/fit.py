@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lexome.architectures.predictor import Predictor
@@ -42,6 +43,17 @@ SHOWN = (
 )
 
 
+FITTED_TO = 1000  # sequences at most whose vectors give mean and deviation
+
+
+class Fits(NamedTuple):
+    """What training gives."""
+
+    fitted: Fitted  # its threshold still to be chosen
+    history: list[dict[str, Any]]  # one entry an epoch of a seed
+    validation: NDArray[np.float32]  # of every seed, to the validation rows: (R, N) or (R, N, K)
+
+
 class Parts(NamedTuple):
     """Row numbers of each part."""
 
@@ -58,8 +70,8 @@ def fit_seeds(
     parts: Parts,
     folder: Path,
     quiet: bool = True,
-) -> tuple[Fitted, list[dict[str, Any]]]:
-    """The trained networks (threshold still to be chosen) and the history of every epoch.
+) -> Fits:
+    """Train a network a seed.
 
     States are kept in `folder`; a finished seed is not trained again.
     """
@@ -69,10 +81,15 @@ def fit_seeds(
     )
     networks: list[Predictor] = []
     history: list[dict[str, Any]] = []
+    validation: list[NDArray[np.float32]] = []
     for number, seed in enumerate(settings.all_seeds, start=1):
         network = make_network(setup, settings, target.num_outputs, examples, seed)
         if examples.features_NG is not None:
             network.fit_features(examples.features_NG[parts.train])
+        if examples.vectors is not None:
+            some = parts.train[:: -(-len(parts.train) // FITTED_TO)]
+            vectors = np.concatenate([examples.vectors.one(row) for row in some])
+            network.fit_vectors(torch.from_numpy(vectors).float())
         job = Job(
             examples=examples,
             train=parts.train,
@@ -94,9 +111,11 @@ def fit_seeds(
         network.load_state_dict(trained.weights)
         networks.append(network.eval())
         history += trained.history
+        validation.append(trained.validation)
     # A kill between an epoch's line and its state makes that line twice.
     write_text(folder / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in history))
-    return Fitted(settings, setup, objective, target.labels, networks, None), history
+    fitted = Fitted(settings, setup, objective, target.labels, networks, None)
+    return Fits(fitted, history, np.stack(validation))
 
 
 def rows_an_epoch(target: Target, train_rows: NDArray[np.int64], share: float) -> int:

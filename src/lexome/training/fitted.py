@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from lexome.architectures.predictor import Predictor
 from lexome.evaluation.decisions import decide
+from lexome.training.examples import Examples, Rows
 from lexome.training.loop import answers
 from lexome.training.objectives import Objective
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup, make_examples
 from lexome.training.target import Target
 
+AT_ONCE = 2000  # sequences of which every residue's vector lies in memory
 Threshold = float | list[float] | None  # binary; one a label; None where nothing is decided
 
 
@@ -38,9 +40,16 @@ def predict_each(
     fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
 ) -> NDArray[np.float32]:
     """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32."""
+    if fitted.setup.family == "residues" and len(ids) > AT_ONCE:
+        cuts = [slice(start, start + AT_ONCE) for start in range(0, len(ids), AT_ONCE)]
+        return np.concatenate([predict_each(fitted, ids[c], sequences[c]) for c in cuts], axis=1)
     num = len(sequences)
     examples = make_examples(fitted.setup, fitted.settings, ids, sequences, np.zeros(num, np.int64))
-    rows = np.arange(num)
+    return answer_each(fitted, examples, np.arange(num))
+
+
+def answer_each(fitted: Fitted, examples: Examples, rows: Rows) -> NDArray[np.float32]:
+    """The same for some rows of what was made from sequences."""
     budget = fitted.setup.budget
     while True:
         before = budget.tokens

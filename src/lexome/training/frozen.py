@@ -32,13 +32,13 @@ class FrozenModel:
     def __reduce__(self) -> tuple[type["FrozenModel"], tuple[()]]:
         return FrozenModel, ()
 
-    def ready(self, checkpoint: Checkpoint, device: str) -> Model:
+    def ready(self, checkpoint: Checkpoint, device: str, dtype: str = "fp32") -> Model:
         """The model of a checkpoint on a device."""
-        if self.model is None or self.model.device != device:
+        if self.model is None or (self.model.device, self.model.dtype) != (device, dtype):
             # A network of its own: faster bricks take the places of those that are to be saved.
             network = build("encoder", settings_of(checkpoint.network))
             network.load_state_dict(checkpoint.network.state_dict(), assign=True)
-            self.model = Model(network, checkpoint.tokenizer, checkpoint.card, device)  # type: ignore[arg-type]
+            self.model = Model(network, checkpoint.tokenizer, checkpoint.card, device, dtype)  # type: ignore[arg-type]
         return self.model
 
     def vectors(

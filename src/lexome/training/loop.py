@@ -4,6 +4,7 @@
 import math
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lexome.architectures.predictor import Predictor
 from lexome.devices import is_out_of_memory, mixed_precision
+from lexome.layers.kernels import accelerate
 from lexome.progress import Progress
 from lexome.seeds import derive_seed, numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
@@ -25,6 +27,7 @@ from lexome.training.examples import (
     add_noise,
     draw_rows,
     epoch_batches,
+    inputs_of,
     make_batch,
 )
 from lexome.training.objectives import Objective, loss_sum, read_outputs
@@ -64,6 +67,7 @@ class Trained(NamedTuple):
 
     weights: dict[str, Tensor]
     history: list[dict[str, Any]]  # one entry an epoch
+    validation: NDArray[np.float32]  # answers of these weights to the validation rows
 
 
 class _State:
@@ -72,6 +76,7 @@ class _State:
     def __init__(self, network: Predictor) -> None:
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.best: dict[str, Tensor] = {}
+        self.answers = torch.empty(0)  # of the best, to the validation rows
         self.best_figure = -math.inf
         self.epoch, self.step_in_epoch, self.step, self.since_best = 0, 0, 0, 0
         self.loss, self.seen, self.seconds = 0.0, 0, 0.0
@@ -95,6 +100,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
     saved = began = time.monotonic()
     pause = SECONDS_BETWEEN_STATES  # longer where a state takes long to write
     while state.epoch < job.recipe.epochs and state.since_best < job.recipe.patience:
+        _freeze(network, state.epoch < job.recipe.frozen_epochs)
         batches = epoch_batches(
             _rows_of_epoch(job, seed, state.epoch),
             job.examples.lengths,
@@ -124,15 +130,15 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
         progress.note(f"epoch {state.epoch}/{job.recipe.epochs}  {_headline(entry)} (val)")
         _put_down(path, network, optimizer, state, job.budget)
         saved = time.monotonic()
-    return Trained(state.best, state.history)
+    _freeze(network, False)
+    return Trained(state.best, state.history, state.answers.numpy())
 
 
 def answers(
     network: Predictor, examples: Examples, rows: Rows, objective: Objective, budget: TokenBudget
 ) -> NDArray[np.float32]:
     """Probabilities or values for some rows, in fp32, in their order."""
-    was_training = network.training
-    network.eval()
+    network = _fast_copy(network)
     by_length = np.argsort(examples.lengths[rows], kind="stable")
     ordered = rows[by_length]
 
@@ -140,16 +146,21 @@ def answers(
         parts = []
         for some in budget.micro_batches(examples, ordered):
             taken = ordered[some]
-            tokens = None if examples.tokens is None else [examples.tokens[row] for row in taken]
-            parts.append(network(*make_batch(examples, taken, tokens)).float().cpu())
+            batch = make_batch(examples, taken, inputs_of(examples, taken))
+            parts.append(network(*batch).float().cpu())
         return torch.cat(parts)
 
-    try:
-        with torch.inference_mode():
-            found = read_outputs(objective, budget.retry(compute, examples.device))
-    finally:
-        network.train(was_training)
+    with torch.inference_mode():
+        found = read_outputs(objective, budget.retry(compute, examples.device))
     return found[np.argsort(by_length)]
+
+
+def _fast_copy(network: Predictor) -> Predictor:
+    """The same network for forward passes alone, its backbone's bricks in their fast forms."""
+    copy = deepcopy(network).eval()
+    if copy.backbone is not None:
+        accelerate(copy.backbone)
+    return copy
 
 
 def _step(
@@ -164,11 +175,10 @@ def _step(
 
     Where they do not, it is begun anew with smaller ones, the same noise and the same dropout.
     """
-    noisy = None
-    if job.examples.tokens is not None:  # drawn for the whole batch, however it is cut afterwards
-        clean = [job.examples.tokens[row] for row in rows]
+    noisy = inputs_of(job.examples, rows)
+    if noisy is not None:  # drawn for the whole batch, however it is cut afterwards
         noise = Noise(job.recipe.mask, job.recipe.substitute)
-        noisy = add_noise(clean, noise, job.tokenizer, numpy_generator("noise", seed, step))
+        noisy = add_noise(noisy, noise, job.tokenizer, numpy_generator("noise", seed, step))
     random = _random_state(network)
 
     def add_up() -> float:
@@ -176,9 +186,9 @@ def _step(
         optimizer.zero_grad()
         total = 0.0
         for some in job.budget.micro_batches(job.examples, rows):
-            tokens = None if noisy is None else [noisy[i] for i in some]
+            inputs: Any = None if noisy is None else [noisy[i] for i in some]
             with mixed_precision(job.examples.device, job.dtype):
-                outputs_SC = network(*make_batch(job.examples, rows[some], tokens))
+                outputs_SC = network(*make_batch(job.examples, rows[some], inputs))
             loss = loss_sum(job.objective, outputs_SC, job.examples.targets[rows[some]])
             (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
@@ -195,19 +205,33 @@ def _step(
     return total
 
 
+def _freeze(network: Predictor, frozen: bool) -> None:
+    """Let the backbone stand still, or learn."""
+    if network.backbone is not None:
+        network.backbone.requires_grad_(not frozen)
+
+
 def _make_optimizer(network: Predictor, recipe: TrainRecipe) -> torch.optim.Optimizer:
-    groups = decay_groups(network.parameters(), recipe.weight_decay)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.second_moment))
+    backbone = {id(p) for p in network.backbone.parameters()} if network.backbone else set()
+    groups = []
+    for is_backbone, share in ((False, 1.0), (True, recipe.backbone_rate)):
+        some = [p for p in network.parameters() if (id(p) in backbone) == is_backbone]
+        rate = recipe.learning_rate * share
+        for group in decay_groups(some, recipe.weight_decay):
+            groups.append(group | {"lr": rate, "peak": rate})
+    return torch.optim.AdamW(groups, betas=(0.9, recipe.second_moment))
 
 
 def _set_rate(
     optimizer: torch.optim.Optimizer, recipe: TrainRecipe, step: int, per_epoch: int
 ) -> None:
-    """Linear warm-up, then a cosine down to 2 % over the planned epochs."""
-    warm, total = max(recipe.warmup * per_epoch, 1), recipe.epochs * per_epoch
-    factor = warmup_cosine(step, total, warm, final=0.02)
+    """Linear warm-up, then a cosine down to 2 %: over the frozen epochs, and anew over the rest."""
+    frozen = recipe.frozen_epochs * per_epoch
+    begin, end = (0, frozen) if step < frozen else (frozen, recipe.epochs * per_epoch)
+    warm = max(recipe.warmup * per_epoch, 1)
+    factor = warmup_cosine(step - begin, end - begin, warm, final=0.02)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * factor
+        group["lr"] = group["peak"] * factor
 
 
 def _follow(state: _State, network: Predictor, decay: float) -> None:
@@ -223,10 +247,10 @@ def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dic
     raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
     network.load_state_dict(state.average)
     metrics: dict[str, float] = {}
+    found = np.empty(0, np.float32)
     if len(job.validation):
-        metrics = job.judge(
-            answers(network, job.examples, job.validation, job.objective, job.budget)
-        )
+        found = answers(network, job.examples, job.validation, job.objective, job.budget)
+        metrics = job.judge(found)
     network.load_state_dict(raw)
     figure = metrics.get(job.monitor, math.nan)
     # Without validation rows there is nothing to choose by: the last epoch is kept.
@@ -245,6 +269,7 @@ def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dic
         for earlier in state.history:
             earlier["best"] = False
         state.best = {k: v.clone() for k, v in state.average.items()}
+        state.answers = torch.from_numpy(found)
         state.best_figure = figure if figure == figure else -math.inf
         state.since_best = 0
     else:
@@ -300,10 +325,11 @@ def _put_down(
         with_prefix("network", dict(network.state_dict()))
         | with_prefix("average", state.average)
         | with_prefix("best", state.best)
+        | {"answers": state.answers}
         | optimizer_tensors(optimizer)
         | _random_state(network)
     )
-    simple = {k: v for k, v in vars(state).items() if k not in ("average", "best")}
+    simple = {k: v for k, v in vars(state).items() if k not in ("average", "best", "answers")}
     save_state(path, tensors, {"state": simple, "tokens_at_once": budget.tokens})
 
 
@@ -322,6 +348,7 @@ def _take_up(
     device = device_of(network)
     state.average = {k: t.to(device) for k, t in under_prefix("average", tensors).items()}
     state.best = {k: t.to(device) for k, t in under_prefix("best", tensors).items()}
+    state.answers = tensors["answers"]
     fill_optimizer(optimizer, tensors)
     _restore_random_state(network, tensors)
     for name, value in facts["state"].items():

@@ -137,5 +137,5 @@ def tidy(output: Path) -> None:
     if not (output / "fingerprint.txt").exists():
         return
     for path in sorted(output.iterdir(), key=lambda path: path.name == "fingerprint.txt"):
-        if path.name.startswith(("state-", "features.parquet", "fingerprint.txt", ".")):
+        if path.name.startswith(("state-", "features.", "fingerprint.txt", ".")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

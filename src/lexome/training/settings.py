@@ -22,6 +22,8 @@ class TrainRecipe:
     batch_size: int  # sequences a step
     micro_tokens: int  # tokens in memory at once; a step adds up as many as it needs
     learning_rate: float
+    backbone_rate: float = 1.0  # the backbone's learning rate, as a share of the head's
+    frozen_epochs: int = 0  # at the start, in which the backbone stands still
     weight_decay: float = 0.05
     second_moment: float = 0.98  # AdamW's beta2
     warmup: float = 0.5  # in epochs
@@ -32,6 +34,7 @@ class TrainRecipe:
     substitute: float = 0.0  # share of residues replaced by a similar one in training
     positive_share: float = 0.0  # binary: rarer positives are drawn up to this share
     class_weights: ClassWeights = "none"
+    head_convolutions: int = 0  # dilated blocks before the pooling, over a vector a residue
     head_hidden: int = 64
     head_dropout: float = 0.4
     composition: bool = False  # amino-acid frequencies of the whole sequence beside the tokens
@@ -63,19 +66,45 @@ RECIPES: dict[str, TrainRecipe] = {
         composition=True,
         long="crop:160+96",
     ),
-    "protein-mini": TrainRecipe(
+    "new:protein-mini": TrainRecipe(
         epochs=3,
-        patience=2,
+        patience=3,
         batch_size=32,
         micro_tokens=8_192,
-        learning_rate=4e-4,
+        learning_rate=1e-3,
+        mask=0.1,
+        substitute=0.05,
+        positive_share=0.25,
+        head_convolutions=4,
+        composition=True,
+        long="crop:80+32",
+    ),
+    "protein-mini": TrainRecipe(
+        epochs=3,
+        patience=3,
+        batch_size=32,
+        micro_tokens=8_192,
+        learning_rate=2e-3,
+        backbone_rate=0.2,
         weight_decay=0.02,
-        average=0.99,
+        average=0.98,
         mask=0.05,
         positive_share=0.25,
+        head_convolutions=4,
         composition=True,
-        head_dropout=0.3,
-        long="crop:160+96",
+        long="crop:80+32",
+    ),
+    "protein-mini, frozen": TrainRecipe(
+        epochs=6,
+        patience=6,
+        batch_size=64,
+        micro_tokens=16_384,
+        learning_rate=2.5e-3,
+        mask=0.1,
+        positive_share=0.25,
+        head_convolutions=4,
+        composition=True,
+        long="crop:96+48",
     ),
     "full": TrainRecipe(
         epochs=5,
@@ -137,16 +166,29 @@ class FinetuneSettings:
         ):
             if count < 1:
                 raise InputError(name, str(count), "at least one", f"{name} 1 or more")
+        if not 0 <= recipe.frozen_epochs <= recipe.epochs:
+            seen = f"{recipe.frozen_epochs} of {recipe.epochs} epochs"
+            raise InputError("frozen_epochs", seen, "from 0 to all of them", "frozen_epochs 0")
+        if not 0 <= recipe.backbone_rate < float("inf"):
+            seen = f"{recipe.backbone_rate:g}"
+            raise InputError("backbone_rate", seen, "a share of the head's rate", "0.1")
+        if self.method == "frozen" and recipe.frozen_epochs:
+            raise InputError(
+                "frozen_epochs",
+                f"{recipe.frozen_epochs} with --method frozen",
+                "0: there the backbone stands still in all epochs",
+                "`--method full`",
+            )
         if not 0 <= recipe.positive_share < 1:
             seen = f"{recipe.positive_share:g}"
             raise InputError("positive_share", seen, "0 to below 1", "0.25")
         if self.unknown == "reference":
             raise InputError("unknown", "reference in training", "refuse or map", "`--unknown map`")
-        if self.method == "frozen" and self.dtype == "bf16":
+        if self.method == "frozen" and self.dtype == "bf16" and not recipe.head_convolutions:
             raise InputError(
                 "dtype",
                 "bf16 with --method frozen",
-                "fp32: the vectors are the reference's and the head is small",
+                "fp32: one vector a sequence is the reference's, and the head is small",
                 "`--dtype auto`",
             )
         if not 0 < recipe.learning_rate < float("inf"):
@@ -186,7 +228,7 @@ def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
         InputError: an override that no recipe has.
     """
     if method == "frozen":
-        key = "frozen"
+        key = f"{model}, frozen" if f"{model}, frozen" in RECIPES else "frozen"
     elif model.startswith("new:encoder"):
         key = "new:encoder"
     else:

@@ -22,13 +22,14 @@ from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
+from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
 from lexome.training.settings import FinetuneSettings
 
 
 class Setup(NamedTuple):
     """What all seeds of a run share."""
 
-    family: str  # of the backbone; "features" where a frozen backbone only gives vectors
+    family: str  # of the backbone; "features" or "residues" where it stands still and gives vectors
     card: ModelCard | None  # of loaded weights
     tokenizer: CharacterTokenizer
     device: Reasoned
@@ -37,6 +38,11 @@ class Setup(NamedTuple):
     backbone: Checkpoint | None
     budget: TokenBudget  # shared, so that what did not fit once is not tried again
     frozen: FrozenModel  # empty until vectors of a frozen backbone are asked for
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the head learns from vectors: one a sequence, or one a residue."""
+        return self.family in ("features", "residues")
 
 
 def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> Setup:
@@ -48,9 +54,11 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         dtype = choose_training_dtype(settings.dtype, device.choice, family)
         return Setup(family, None, CharacterTokenizer(), device, dtype, None, None, *shared)
     checkpoint = load_checkpoint(settings.model, settings.offline)
-    family = "features" if settings.method == "frozen" else checkpoint.card.family
+    family = checkpoint.card.family
     dtype = choose_training_dtype(settings.dtype, device.choice, family)
     if settings.method == "frozen":
+        family = "residues" if settings.recipe.head_convolutions else "features"
+    if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     card, tokenizer = checkpoint.card, checkpoint.tokenizer
     return Setup(family, card, tokenizer, device, dtype, card.context - 2, checkpoint, *shared)
@@ -75,8 +83,10 @@ def make_examples(
     """
     recipe = settings.recipe
     features = [compositions(sequences)] if recipe.composition else []
-    tokens = None
-    if setup.family == "features":
+    tokens = vectors = None
+    if setup.family == "residues":
+        vectors = _residue_vectors(setup, recipe.long, ids, sequences, cache, quiet)
+    elif setup.family == "features":
         vectors_NG = _frozen_vectors(setup, recipe.long, ids, sequences, cache, quiet)
         if keep:
             setup.frozen.keep(sequences, vectors_NG)
@@ -84,9 +94,11 @@ def make_examples(
     else:
         tokens = encode_examples(shorten(sequences, ids, recipe.long, setup), setup.tokenizer)
     features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
-    as_rows = setup.family != "features" and find_family(setup.family).rows
+    as_rows = not setup.is_frozen and find_family(setup.family).rows
     pad_id = setup.tokenizer.pad_id
-    return Examples(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids)
+    return Examples(
+        tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids, vectors
+    )
 
 
 def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setup) -> list[str]:
@@ -111,14 +123,16 @@ def make_network(
     """A network before its first step: loaded or random backbone, random head."""
     torch.manual_seed(derive_seed("weights", seed))
     backbone: nn.Module | None = None
-    if setup.backbone is not None and setup.family != "features":
+    if setup.backbone is not None and not setup.is_frozen:
         backbone = _bare_copy(setup.backbone)
-    elif setup.family != "features":
+    elif not setup.is_frozen:
         backbone = new_model(settings.model)[1]
     num_features = 0 if examples.features_NG is None else examples.features_NG.shape[1]
     head = HeadConfig(
         num_outputs=num_outputs,
         num_features=num_features,
+        vector_width=examples.vectors.values_TD.shape[1] if examples.vectors else 0,
+        num_convolutions=settings.recipe.head_convolutions,
         hidden=settings.recipe.head_hidden,
         dropout=settings.recipe.head_dropout,
     )
@@ -148,3 +162,21 @@ def _frozen_vectors(
     if cache is None:
         return setup.frozen.vectors(*asked)
     return setup.frozen.vectors_on_disk(*asked, cache, quiet)
+
+
+def _residue_vectors(
+    setup: Setup,
+    long: str,
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    cache: Path | None,
+    quiet: bool,
+) -> ResidueVectors:
+    assert setup.backbone is not None
+    policy = parse_long(long)
+    model = setup.frozen.ready(setup.backbone, setup.device.choice, setup.dtype.choice)
+    used = [len(s) for s in sequences]
+    if policy.kind == "crop":
+        used = [min(length, policy.head + policy.tail) for length in used]
+    path = cache.with_suffix(".npy") if cache else None
+    return make_residue_vectors(model, long, ids, sequences, used, path, quiet)
