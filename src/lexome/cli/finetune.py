@@ -18,11 +18,12 @@ def finetune(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="new:cnn, new:encoder-small, new:encoder-medium, or a model."
+            "--model", "-m", help="new:cnn, new:encoder-small, ..., protein-mini, or a model."
         ),
     ] = "new:cnn",
     method: Annotated[
-        str, typer.Option(help="full, or frozen: a head on vectors made once.")
+        str,
+        typer.Option(help="full, or frozen: a head on vectors made once (protein-mini's best)."),
     ] = "full",
     split: Annotated[
         str,
@@ -48,6 +49,10 @@ def finetune(
         int | None, typer.Option(help="Epochs without a better validation figure.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    head_convolutions: Annotated[
+        int | None,
+        typer.Option(help="Convolutional blocks of the head; if frozen, over residues' vectors."),
+    ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     long: Annotated[
         str | None,
@@ -100,6 +105,7 @@ def finetune(
         command=options.command_line(),
         patience=patience,
         learning_rate=learning_rate,
+        head_convolutions=head_convolutions,
         class_weights=class_weights,
     )
     for what, text in options.figure_lines(run.metrics):
