@@ -225,7 +225,7 @@ def test_a_saved_run_that_predicts_otherwise_is_a_failure_and_not_a_run(monkeypa
         save_file(tensors, path)
 
     monkeypatch.setattr(module, "save_artefact", save_and_spoil)
-    with pytest.raises(ReloadMismatch, match="predictions that differ by up to"):
+    with pytest.raises(ReloadMismatch, match="weights that differ"):
         finetune("new:cnn", motif_table(60), "label", output=tmp_path / "run", **QUICK)
     assert not (tmp_path / "run").exists()
 
