@@ -1,6 +1,6 @@
 """Speed and memory of training steps on this CPU, beside what `lexome plan` says of them.
 
-    python benchmarks/scaling.py [--shapes 3x96x4 6x320x10 6x320x20 12x480x20] [--threads N]
+    python benchmarks/scaling.py [--shapes 3x96x4 6x320x20 12x480x20 ...] [--threads N]
 
 Each shape (layers x width x heads) trains in a process of its own through the real step, on random
 proteins. Before every step the machine's matrix product is measured, so that the share of it does
@@ -31,7 +31,7 @@ from lexome.devices import choose_training_dtype, num_cores, product_ceiling, wa
 if TYPE_CHECKING:
     from lexome.training.recipe import Recipe
 
-SHAPES = ["3x96x4", "6x320x10", "6x320x20", "12x480x20"]
+SHAPES = ["3x96x4", "6x160x8", "6x320x10", "6x320x20", "12x480x20", "6x640x20"]
 FITTED = ("3x96x4", "12x480x20")  # from these the CPU's numbers in training/machines.py were taken
 PROTEINS, TOKENS, STEPS, SEED = 400, 4_096, 5, 0
 GIVING_BACK = {"MALLOC_MMAP_THRESHOLD_": "500000", "MALLOC_TRIM_THRESHOLD_": "500000"}  # glibc

@@ -7,7 +7,7 @@ import typer
 from lexome.cli import options
 
 if TYPE_CHECKING:
-    from lexome.training.plan import Memory, TrainingPlan
+    from lexome.training.plan import TrainingPlan
 
 
 def plan(
@@ -27,6 +27,7 @@ def plan(
     if json:
         facts = planned._asdict() | {
             "memory": planned.memory._asdict() | {"total": planned.memory.total},
+            "gpu_memory": planned.gpu_memory._asdict() | {"total": planned.gpu_memory.total},
             "forecasts": [forecast._asdict() for forecast in planned.forecasts],
         }
         options.answer(facts, True)
@@ -42,15 +43,17 @@ def _lines(planned: "TrainingPlan") -> list[tuple[str, str]]:
         ("Model", f"{planned.parameters:,} parameters"),
         ("Work", f"{planned.tokens:,} tokens, {planned.flops_per_token / 1e6:.3g} MFLOP each"),
         ("Length", f"{planned.mean_length:.0f} residues a sequence, {length}"),
-        ("Memory", _memory(planned.memory, planned.dtype)),
+        ("Memory", _memory(planned)),
     ]
 
 
-def _memory(memory: "Memory", dtype: str) -> str:
-    fixed = memory.total - memory.activations
+def _memory(planned: "TrainingPlan") -> str:
+    here, there = planned.memory, planned.gpu_memory
+    fixed = here.total - here.activations
     return (
-        f"{memory.total / 1e9:.1f} GB a device in {dtype}: {memory.activations / 1e9:.1f} for a "
-        f"micro-batch, {fixed / 1e9:.1f} for weights, gradients and the optimiser"
+        f"in {planned.dtype} {here.total / 1e9:.1f} GB on a CPU, at most {there.total / 1e9:.1f} "
+        f"on a GPU; of these {fixed / 1e9:.1f} for weights, gradients and the optimiser, the rest "
+        "for a micro-batch"
     )
 
 

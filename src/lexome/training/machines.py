@@ -63,18 +63,19 @@ H200 = Machine(
 def this_machine(ceiling: float, cores: int) -> Machine:
     """The CPU here, of which the ceiling was just measured; shares are those of an AMD EPYC.
 
-    Fitted to 3 x 96 and 12 x 480 on one thread in bf16, between two runs of benchmarks/scaling.py.
+    Fitted to 3 x 96 and 12 x 480 on two threads in bf16, to the means of two runs of
+    benchmarks/scaling.py; what a narrow head costs to all shapes of those runs.
     """
     return Machine(
         "CPU core" if cores == 1 else "CPU cores",
         cores,
         ceiling,
-        best_share=0.71,
-        even_width=229,
-        narrowest_head=32,
+        best_share=0.76,
+        even_width=217,
+        narrowest_head=48,
         micro_seconds=0.0,
         muon_seconds=0.0,
-        widths=(96, 480),
+        widths=(96, 640),
         micro_tokens=(4_096, 8_192),
     )
 

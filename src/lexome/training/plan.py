@@ -53,7 +53,8 @@ class TrainingPlan(NamedTuple):
     mean_length: float  # residues
     is_assumed: bool  # the mean length, as there is no corpus yet
     dtype: str
-    memory: Memory
+    memory: Memory  # on a CPU
+    gpu_memory: Memory  # at most
     tokens: int
     forecasts: list[Forecast]
 
@@ -83,6 +84,7 @@ def plan_recipe(path: str | Path, overrides: dict[str, str] | None = None) -> Tr
         not has_corpus,
         dtype,
         memory_of(recipe, dtype, mean),
+        memory_of(recipe, dtype, mean, keeps_probabilities=False),
         tokens,
         [forecast(recipe, mean, machine, devices) for machine, devices in fleets],
     )
@@ -123,17 +125,19 @@ def num_parameters(recipe: Recipe) -> int:
     return model.num_layers * (attention + feed_forward + 2 * norm) + ends + head
 
 
-def memory_of(recipe: Recipe, dtype: str, mean: float) -> Memory:
-    """Where the memory of a training step goes on a CPU, sequences `mean` tokens long.
+def memory_of(recipe: Recipe, dtype: str, mean: float, keeps_probabilities: bool = True) -> Memory:
+    """Where the memory of a training step goes, sequences `mean` tokens long.
 
-    Compiled bricks on a GPU keep less; the process itself and its libraries come on top.
+    A CPU keeps the attention's probabilities of sequences up to 512 tokens, a GPU keeps none (and
+    its compiled bricks less of the rest); the process itself and its libraries come on top.
     """
     model, training = recipe.model, recipe.training
     count = num_parameters(recipe)
     matrices = model.num_layers * (4 * model.width**2 + 2 * model.width * model.ffn_width)
     stepped_by_muon = matrices if training.optimizer == "muon" else 0
     share = recipe.objective.rate if recipe.objective.kind == "masked" else 1.0
-    kept = model.num_layers * layer_bytes(recipe, dtype, mean) + ends_bytes(recipe, dtype, share)
+    layer = layer_bytes(recipe, dtype, mean, keeps_probabilities)
+    kept = model.num_layers * layer + ends_bytes(recipe, dtype, share)
     # the way back through the last layer holds two gradients of its widest tensors, and x's own
     size = 2 if dtype == "bf16" else 4
     working = 2 * size * model.ffn_width + (4 + size) * model.width
@@ -148,8 +152,8 @@ def memory_of(recipe: Recipe, dtype: str, mean: float) -> Memory:
     )
 
 
-def layer_bytes(recipe: Recipe, dtype: str, mean: float) -> float:
-    """What a block keeps of a token for the way back, on a CPU.
+def layer_bytes(recipe: Recipe, dtype: str, mean: float, keeps_probabilities: bool = True) -> float:
+    """What a block keeps of a token for the way back.
 
     x twice (it stays in fp32), what both norms gave (under autocast cast anew for each of the
     four products that read it), q, k, v and their context, the attention's probabilities, the
@@ -161,7 +165,7 @@ def layer_bytes(recipe: Recipe, dtype: str, mean: float) -> float:
     wide = 2 * 4 + (norms + 4 + masks) * size
     # A longer sequence keeps none; where lengths vary, this is the more.
     length = min(math.ceil(mean), recipe.training.context, KEPT)
-    weights = model.num_heads * filled(length) ** 2 / length * size
+    weights = model.num_heads * filled(length) ** 2 / length * size if keeps_probabilities else 0
     return wide * model.width + 2 * size * model.ffn_width + weights + 16
 
 
