@@ -3,6 +3,7 @@
     python benchmarks/protein_mini.py data             # the sequences of recipes/protein-mini.toml
     lexome pretrain recipes/protein-mini.toml -o runs/protein-mini
     python benchmarks/protein_mini.py heldout          # the table of the card, and its picture
+    python benchmarks/protein_mini.py kin              # what of DMS and SCOPe has kin in the corpus
     python benchmarks/protein_mini.py job -o runs/job  # fine-tuned on the main job, three seeds
 
 The data are read from LEXOME_SHARED or ../shared and written to corpora/, which git ignores.
@@ -29,7 +30,9 @@ from lexome.batches.stream import Stream, Windows, split_evenly
 from lexome.checkpoints.load import load_checkpoint
 from lexome.devices import wait_politely
 from lexome.distributed.ranks import Ranks
+from lexome.io.sources import read_records
 from lexome.plots.pretraining import draw_pretraining
+from lexome.tokenizers.character import esm_vocabulary
 from lexome.training.heldout import heldout_plan, look
 from lexome.training.masking import STANDARD
 from lexome.training.pretrain_loop import LanguageModel
@@ -69,13 +72,15 @@ def main() -> None:
     """Do what is asked."""
     wait_politely()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["data", "heldout", "job"])
+    parser.add_argument("what", choices=["data", "heldout", "kin", "job"])
     parser.add_argument("--corpus", type=Path, default=CORPORA / "protein-mini")
     parser.add_argument("-m", "--model", default="protein-mini")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "runs/protein-mini-job")
     asked = parser.parse_args()
     if asked.what == "data":
         write_data()
+    elif asked.what == "kin":
+        count_kin(asked.corpus)
     elif asked.what == "heldout":
         show_heldout(open_corpus(asked.corpus), asked.model)
     else:
@@ -84,11 +89,10 @@ def main() -> None:
 
 def write_data() -> None:
     """Proteomes and DeepLoc partitions 0-3 to learn from; partition 4 and HPA to keep off."""
-    shared = Path(os.environ.get("LEXOME_SHARED", ROOT.parent / "shared")) / "data"
     CORPORA.mkdir(exist_ok=True)
-    for path in sorted((shared / "proteomes").glob("*.fasta.gz")):
+    for path in sorted((shared() / "proteomes").glob("*.fasta.gz")):
         shutil.copy(path, CORPORA / path.name)
-    folder = shared / "protein_localization"
+    folder = shared() / "protein_localization"
     with (
         (CORPORA / "deeploc-train.fasta").open("w") as train,
         (CORPORA / "deeploc-test.fasta").open("w") as test,
@@ -103,6 +107,11 @@ def write_data() -> None:
     print(f"written to {CORPORA}; next: lexome pretrain recipes/protein-mini.toml -o runs/...")
 
 
+def shared() -> Path:
+    """Where the data lie that are not in the repository."""
+    return Path(os.environ.get("LEXOME_SHARED", ROOT.parent / "shared")) / "data"
+
+
 def rows(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a gzipped CSV."""
     csv.field_size_limit(10**9)
@@ -113,6 +122,32 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
 def clean(sequence: str) -> str:
     """A sequence without spaces, in capitals."""
     return "".join(sequence.split()).upper()
+
+
+def count_kin(folder: Path) -> None:
+    """How many DMS wild types and SCOPe domains are similar to something that was trained on."""
+    from lexome.search.mmseqs import similar
+    from lexome.training.corpus import make_corpus
+    from lexome.training.recipe import read_recipe
+
+    data = read_recipe(ROOT / "recipes/protein-mini.toml").data
+    corpus = make_corpus(data, folder, ROOT / "recipes", lambda what, text: print(what, text))
+    letters = np.frombuffer("".join(t[0] for t in esm_vocabulary()).encode(), np.uint8)
+    targets = CORPORA / "trained-on.fasta"
+    with targets.open("w") as file:
+        for number in range(corpus.train.sequences):
+            residues = letters[corpus.train.residues_of(number)].tobytes().decode()
+            file.write(f">t{number}\n{residues}\n")
+    for name, path in {
+        "DMS wild types": "dms/wildtype_sequences.fasta",
+        "SCOPe domains": "homology/scope207_astral40.fa.gz",
+    }.items():
+        queries, asked = CORPORA / "asked.fasta", 0
+        with queries.open("w") as file:
+            for asked, record in enumerate(read_records(str(shared() / path), proteins=True), 1):
+                file.write(f">q{asked}\n{clean(record.sequence)}\n")
+        hits = similar(queries, targets, data.identity, data.coverage, CORPORA / "search")
+        print(f"{name}: {len({hit.query for hit in hits}):,} of {asked:,}", flush=True)
 
 
 def show_heldout(corpus: Corpus, model: str) -> None:
