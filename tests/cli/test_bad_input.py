@@ -282,10 +282,10 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no config": (lambda m: (m / "config.json").unlink(), "saw no config.json"),
     "torn config": (lambda m: (m / "config.json").write_text('{"model'), "saw broken JSON"),
-    "other family": (lambda m: change_config(m, model_type="bert"), "saw model_type 'bert'"),
+    "other family": (lambda m: change_config(m, model_type="gpt2"), "saw model_type 'gpt2'"),
     "other positions": (
         lambda m: change_config(m, position_embedding_type="absolute"),
-        "saw position_embedding_type = 'absolute'",
+        "saw weights without embedding.positions.weight",
     ),
     "more layers": (
         lambda m: change_config(m, num_hidden_layers=3),
@@ -351,7 +351,7 @@ BAD_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
         "saw format 'lexome-run 9'",
     ),
     "another vocabulary": (
-        lambda r: change_config(r, vocabulary=["<cls>", "A"]),
+        lambda r: change_config(r, tokenizer={"kind": "character", "vocabulary": ["<cls>", "A"]}),
         "saw a list without ['<eos>'",
     ),
     "another width": (

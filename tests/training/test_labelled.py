@@ -94,13 +94,22 @@ def test_an_id_that_stands_twice_is_refused():
         read_labelled(frame(rows), COLUMNS, PROTEIN)
 
 
+class Four:
+    """A model that takes four residues."""
+
+    context, is_per_letter = 4, True
+
+    def num_tokens(self, sequence, id):
+        return len(sequence)
+
+
 @pytest.mark.parametrize(
     ("policy", "number"), [("crop:2+1", 2), ("whole", 1), ("window", 1), ("crop:2+2", 1)]
 )
 def test_long_sequences_are_counted_under_every_policy(policy, number):
     rows = [("a", "MKTA", "1"), ("b", "GAVLI", "0"), ("c", "MK", "0")]
     table = read_labelled(frame(rows), COLUMNS, PROTEIN)
-    count = check_lengths(table, parse_long(policy), limit=4)
+    count = check_lengths(table, parse_long(policy), Four())
     assert count is not None
     assert count.number == number
 
@@ -108,13 +117,13 @@ def test_long_sequences_are_counted_under_every_policy(policy, number):
 def test_a_long_sequence_is_refused_by_row_and_id():
     table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
     with pytest.raises(InputError, match="row 2 \\(b\\): saw 5 residues, expected at most 4"):
-        check_lengths(table, parse_long("refuse"), limit=4)
+        check_lengths(table, parse_long("refuse"), Four())
 
 
 def test_a_crop_that_keeps_more_than_the_context_is_refused():
     table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
     with pytest.raises(InputError, match="saw a crop that keeps 5 residues, expected at most 4"):
-        check_lengths(table, parse_long("crop:3+2"), limit=4)
+        check_lengths(table, parse_long("crop:3+2"), Four())
 
 
 def test_a_file_is_described_by_its_hash(tmp_path):

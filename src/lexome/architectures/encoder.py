@@ -1,8 +1,8 @@
-"""The pre-norm rotary encoder of ESM-2."""
+"""The pre-norm encoders: ESM-1b, ESM-1v, ESM-2 and both generations of Nucleotide Transformer."""
 
 # Letters: N leading shape ((T,) packed, (S, L) padded), D width, V vocabulary.
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,7 +15,16 @@ from lexome.layers.rotary import Rotary
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Sizes and switches of an encoder; the defaults are ESM-2's."""
+    """Sizes and switches of an encoder; the defaults are ESM-2's.
+
+    | | positions | norm of the embeddings | feed-forward | token dropout | head |
+    |---|---|---|---|---|---|
+    | ESM-2 | rotary | no | gelu | yes | tied |
+    | ESM-1b | learned | yes | gelu | yes | tied |
+    | ESM-1v | learned | no | gelu | yes | tied |
+    | Nucleotide Transformer v1 | learned | no | gelu | yes | its own |
+    | Nucleotide Transformer v2 | rotary | no | swiglu | no | its own |
+    """
 
     num_layers: int
     width: int
@@ -23,16 +32,22 @@ class EncoderConfig:
     ffn_width: int
     vocabulary_size: int = 33
     mask_id: int = 32
-    eos_id: int = 2
+    eos_id: int | None = 2  # None where no <eos> is appended
+    pad_id: int = 1
     token_dropout: bool = True
     layer_norm_eps: float = 1e-5
     language_model_head: bool = True
     contact_head: bool = True
     dropout: float = 0.0
     context: int = 1024  # tokens, <cls> and <eos> among them
+    positions: Literal["rotary", "learned"] = "rotary"
+    embedding_norm: bool = False
+    feed_forward: str = "gelu"
+    tied_head: bool = True
 
     def __post_init__(self) -> None:
-        if self.width % self.num_heads or (self.width // self.num_heads) % 2:
+        pairs = 2 if self.positions == "rotary" else 1
+        if self.width % self.num_heads or (self.width // self.num_heads) % pairs:
             raise ValueError(
                 f"width {self.width} must split into {self.num_heads} heads of an even width"
             )
@@ -47,10 +62,11 @@ class EncoderOutput(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """ESM-2: token embedding, blocks, final norm; language-model and contact heads where trained.
+    """Token embedding, blocks, final norm; language-model and contact heads where trained.
 
     Written against a `Layout`, so packed and padded tensors run through the same lines.
-    Source: Lin et al. 2023 (ESM-2); agrees with transformers' EsmForMaskedLM to 5e-5.
+    Source: Rives et al. 2021 (ESM-1b), Meier et al. 2021 (ESM-1v), Lin et al. 2023 (ESM-2), Dalla-
+    Torre et al. 2023 (Nucleotide Transformer); agrees with transformers' EsmForMaskedLM to 5e-5.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -58,17 +74,26 @@ class Encoder(nn.Module):
         self.config = config
         self.width = config.width
         eps = config.layer_norm_eps
+        is_learned = config.positions == "learned"
+        # fairseq counts positions from behind the padding's id, and so do the tables on disk.
+        first = config.pad_id + 1
         self.embedding = TokenEmbedding(
-            config.vocabulary_size, config.width, config.mask_id, config.token_dropout
+            config.vocabulary_size,
+            config.width,
+            config.mask_id,
+            config.token_dropout,
+            num_positions=config.context + first if is_learned else 0,
+            first_position=first,
+            norm_eps=eps if config.embedding_norm else None,
         )
-        self.rotary = Rotary(config.width // config.num_heads)
+        self.rotary = None if is_learned else Rotary(config.width // config.num_heads)
+        sizes = (config.width, config.num_heads, config.ffn_width, eps, config.dropout)
         self.blocks = nn.ModuleList(
-            Block(config.width, config.num_heads, config.ffn_width, eps, config.dropout)
-            for _ in range(config.num_layers)
+            Block(*sizes, config.feed_forward) for _ in range(config.num_layers)
         )
         self.final_norm = nn.LayerNorm(config.width, eps=eps)
         self.language_model_head = (
-            LanguageModelHead(config.width, config.vocabulary_size, eps)
+            LanguageModelHead(config.width, config.vocabulary_size, eps, config.tied_head)
             if config.language_model_head
             else None
         )
@@ -78,7 +103,7 @@ class Encoder(nn.Module):
 
     def forward(self, tokens_N: Tensor, layout: Layout) -> Tensor:
         """Hidden states (N, D) after the final norm."""
-        turn = self.rotary(layout.positions_N)
+        turn = self.rotary(layout.positions_N) if self.rotary is not None else None
         x_ND = self.embedding(tokens_N, layout)
         for block in self.blocks:
             x_ND = block(x_ND, layout, turn)
@@ -87,7 +112,7 @@ class Encoder(nn.Module):
 
     def trace(self, tokens_N: Tensor, layout: Layout, with_maps: bool = False) -> EncoderOutput:
         """The same, keeping every layer's output and, if asked, every attention map (exact)."""
-        turn = self.rotary(layout.positions_N)
+        turn = self.rotary(layout.positions_N) if self.rotary is not None else None
         maps: list[list[Tensor]] = []
         layers = [self.embedding(tokens_N, layout)]
         for block in self.blocks:
@@ -104,7 +129,7 @@ class Encoder(nn.Module):
 
     def contacts(self, maps: list[list[Tensor]], tokens: list[Tensor]) -> list[Tensor]:
         """Contact probabilities (L, L) of each sequence from the maps of `trace`."""
-        if self.contact_head is None:
+        if self.contact_head is None or self.config.eos_id is None:
             raise ValueError("this model has no contact head")
         return [
             self.contact_head(
@@ -118,5 +143,5 @@ class Encoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=std)
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -22,6 +22,10 @@ FAMILIES = {
     "encoder": Family(
         "lexome.architectures.encoder:Encoder", "lexome.architectures.encoder:EncoderConfig", False
     ),
+    "bert": Family("lexome.architectures.bert:Bert", "lexome.architectures.bert:BertConfig", False),
+    "msa": Family(
+        "lexome.architectures.msa:MsaTransformer", "lexome.architectures.msa:MsaConfig", False
+    ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 

@@ -2,7 +2,7 @@
 
 # Letters: S sequences in the batch, T tokens over all of them.
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Packed(NamedTuple):
 
 
 def pack(
-    sequences: Sequence[Sequence[int] | NDArray[np.uint8]], device: torch.device | str = "cpu"
+    sequences: Sequence[Sequence[int] | NDArray[Any]], device: torch.device | str = "cpu"
 ) -> Packed:
     """Join token sequences without padding, keeping the borders between them."""
     if not sequences:

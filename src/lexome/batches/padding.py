@@ -2,7 +2,7 @@
 
 # Letters: S sequences in the batch, L longest.
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Padded(NamedTuple):
 
 
 def pad(
-    sequences: Sequence[Sequence[int] | NDArray[np.uint8]],
+    sequences: Sequence[Sequence[int] | NDArray[Any]],
     pad_id: int,
     device: torch.device | str = "cpu",
 ) -> Padded:

@@ -77,12 +77,12 @@ def plan_windows(length: int, size: int) -> list[Window]:
     ]
 
 
-def check_length(length: int, limit: int, name: str) -> None:
-    """Refuse a sequence that is longer than the model's limit in residues."""
+def check_length(length: int, limit: int, name: str, unit: str = "residues") -> None:
+    """Refuse a sequence that is longer than the model's limit in residues, or in tokens."""
     if length > limit:
         raise InputError(
             name,
-            f"{length:,} residues",
+            f"{length:,} {unit}",
             f"at most {limit:,}, the model's context without special tokens",
             "`--long window` (overlapping windows) or `--long crop:511+511` (both ends)",
         )

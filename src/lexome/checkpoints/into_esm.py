@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from lexome.architectures.encoder import Encoder
-from lexome.checkpoints.from_esm import RULES
+from lexome.checkpoints.from_esm import VARIANTS, rules_of
 from lexome.results.files import atomic_path, write_json, write_text
 from lexome.tokenizers.character import esm_vocabulary
 
@@ -63,7 +63,7 @@ def published_name(ours: str) -> str:
     >>> published_name("blocks.3.attention.query.weight")
     'esm.encoder.layer.3.attention.self.query.weight'
     """
-    for rule in RULES:
+    for rule in rules_of(VARIANTS["esm2"])[0]:
         match = re.fullmatch(re.escape(rule.ours).replace(r"\{i\}", r"(?P<i>\d+)"), ours)
         if match:
             name = rule.published.replace("{i}", match.groupdict().get("i") or "")

@@ -7,20 +7,27 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lexome import __version__
-from lexome.architectures.encoder import Encoder
-from lexome.checkpoints.from_esm import load_esm2
-from lexome.checkpoints.renaming import Accounting
-from lexome.checkpoints.weight_files import read_json, weight_paths
-from lexome.errors import CheckpointError, EnvironmentProblem, InputError
+from lexome.checkpoints.layouts import load_path, model_files
+from lexome.checkpoints.loaded import count_parameters
+from lexome.errors import EnvironmentProblem, InputError
 from lexome.io.streams import suggest_paths
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 
 # What a model directory may hold that we read; nothing else is fetched from a hub.
-WANTED = ["config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json"]
-EMBEDDING_RECIPE = "mean over residues of the last layer after the final norm, specials left out"
+WANTED = [
+    "config.json",
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model*.bin",
+    "pytorch_model.bin.index.json",
+]
+EMBEDDING_RECIPE = "mean over the tokens of the last layer after its final norm, specials left out"
 
 
 class ModelCard(NamedTuple):
@@ -28,6 +35,7 @@ class ModelCard(NamedTuple):
 
     name: str
     family: str
+    layout: str
     alphabet: str
     context: int  # tokens
     parameters: int
@@ -37,20 +45,21 @@ class ModelCard(NamedTuple):
     sha256: str  # over the weight files
     embedding_recipe: str
     unused: Mapping[str, str]  # tensors of the file that the model does not need -> reason
+    notes: tuple[str, ...] = ()  # what else the files hold and was not read
 
 
 class Checkpoint(NamedTuple):
     """A network in fp32 on the CPU, its tokenizer and its card."""
 
-    network: Encoder
-    tokenizer: CharacterTokenizer
+    network: Any  # of architectures/, see its family
+    tokenizer: Tokenizer
     card: ModelCard
 
 
 class Source(NamedTuple):
     """Where a model's files lie on this machine."""
 
-    directory: Path
+    path: Path  # a directory, or a file of fair-esm
     name: str
     revision: str
     licence: str
@@ -65,27 +74,21 @@ def load_checkpoint(name: str, offline: bool = False, revision: str | None = Non
         CheckpointError: files that do not fit together or another architecture.
     """
     source = find_source(name, offline, revision)
-    settings = read_json(source.directory / "config.json")
-    if settings.get("model_type") != "esm":
-        raise CheckpointError(
-            str(source.directory / "config.json"),
-            f"model_type {settings.get('model_type')!r}",
-            "'esm' (ESM-2), the one layout read so far",
-            "an ESM-2 directory",
-        )
-    loaded = load_esm2(source.directory)
+    loaded = load_path(source.path)
     card = ModelCard(
         name=source.name,
-        family="encoder",
+        family=loaded.family,
+        layout=loaded.layout,
         alphabet=loaded.tokenizer.alphabet.name,
         context=loaded.network.config.context,
-        parameters=sum(p.numel() for p in loaded.network.parameters()),
+        parameters=count_parameters(loaded.network),
         licence=source.licence,
         source=name,
         revision=source.revision,
-        sha256=hash_weights(source.directory),
+        sha256=hash_weights(source.path),
         embedding_recipe=EMBEDDING_RECIPE,
-        unused=_reasons(loaded.accounting),
+        unused=dict(loaded.accounting.unused),
+        notes=loaded.notes,
     )
     return Checkpoint(loaded.network, loaded.tokenizer, card)
 
@@ -101,6 +104,8 @@ def find_source(name: str, offline: bool, revision: str | None) -> Source:
     path = Path(name)
     if path.is_dir():
         return Source(path, path.resolve().name, "directory", "unknown")
+    if path.suffix == ".pt" and path.is_file():
+        return Source(path, path.stem, "file", "unknown")
     entry = catalogue().get(name)
     if entry is not None and entry.get("shipped"):
         shipped = Path(str(files("lexome.weights").joinpath(name)))
@@ -176,15 +181,11 @@ def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
         ) from problem
 
 
-def hash_weights(directory: Path) -> str:
+def hash_weights(path: Path) -> str:
     """SHA-256 over the weight files in the order of their names."""
     digest = hashlib.sha256()
-    for path in weight_paths(directory):
-        with path.open("rb") as file:
+    for file_path in model_files(path):
+        with file_path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _reasons(accounting: Accounting) -> dict[str, str]:
-    return dict(accounting.unused)

@@ -91,7 +91,18 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
                 f"{tuple(parameter.shape)} as config.json says",
                 "the config.json and the weights of one and the same model",
             )
-    network.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
+    network.load_state_dict({n: _whole(t) for n, t in tensors.items()}, assign=True)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """In fp32, end to end, and where numbers of its size may lie."""
+    tensor = tensor.float().contiguous()
+    return tensor.clone() if tensor.data_ptr() % tensor.itemsize else tensor
+
+
+def note_placeholders(placeholders: Sequence[str]) -> tuple[str, ...]:
+    """What a load report says of classes that a torch file names."""
+    return tuple(f"{name} in the file: not read, never imported" for name in placeholders)
 
 
 def _pattern(template: str) -> re.Pattern[str]:

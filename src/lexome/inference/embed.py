@@ -28,6 +28,7 @@ from lexome.sequence.alphabet import (
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import TokenIds, Tokenizer
 
 FloatArray = NDArray[np.float32]
 EmbedPooling = Literal["mean", "max", "cls", "none"]
@@ -62,17 +63,20 @@ class EmbeddedRow(NamedTuple):
     """The result for one record."""
 
     id: str
-    values: FloatArray  # (D,) pooled, or (L, D) with pooling "none"
+    values: FloatArray  # (D,) pooled, or (L, D) with pooling "none", L counting tokens
     length: int  # residues of the whole sequence
-    residues_used: int  # L; fewer where it was cropped
+    residues_used: int  # fewer where it was cropped
     windows: int  # 1 where the sequence went through in one piece
+    spans: list[tuple[int, int]]  # the letters [start, end) of each token; empty for one a letter
 
 
 class Prepared(NamedTuple):
     """A record as the model takes it."""
 
-    tokens: NDArray[np.uint8]
+    tokens: TokenIds  # special ones among them
     length: int  # residues of the whole sequence
+    used: int  # fewer where it was cropped
+    spans: list[tuple[int, int]]  # as in EmbeddedRow
 
 
 def embed(
@@ -129,31 +133,35 @@ def embed_records(
 ) -> Iterator[EmbeddedRow]:
     """Stream rows in input order; memory is bounded by the batch and the longest record."""
     policy = parse_long(recipe.long)
-    waiting: list[tuple[str, int, int, list[Window]]] = []  # in order, yet to be answered
+    waiting: list[tuple[str, Prepared, list[Window]]] = []  # in order, yet to be answered
+    tokenizer = model.tokenizer
 
     def pieces() -> Iterator[Piece]:
         for record in records:
-            tokens, length = prepare(model, record, recipe, policy, counts)
-            used = len(tokens) - 2
-            windows = _windows(model, used, policy)
-            waiting.append((record.id, length, used, windows))
+            prepared = prepare(model, record, recipe, policy, counts)
+            tokens = prepared.tokens
+            end = len(tokens) - tokenizer.num_after
+            inner = tokens[tokenizer.num_before : end]
+            windows = _windows(model, len(inner), policy)
+            waiting.append((record.id, prepared, windows))
             for window in windows:
-                inner = tokens[1 + window.start : 1 + window.end]
-                yield Piece(record.id, np.concatenate([tokens[:1], inner, tokens[-1:]]))
+                parts = [tokens[: tokenizer.num_before], inner[window.start : window.end]]
+                yield Piece(record.id, np.concatenate([*parts, tokens[end:]]))
 
-    keep_residues = recipe.pooling == "none" or policy.kind == "window"
-    compute = (residue_vectors if keep_residues else pooled_vectors)(model, recipe)
+    keep_tokens = recipe.pooling == "none" or policy.kind == "window"
+    compute = (residue_vectors if keep_tokens else pooled_vectors)(model, recipe)
     results = run_batches(pieces(), compute, model.device, max_tokens)
     for result in results:
-        id, length, used, windows = waiting.pop(0)
+        id, prepared, windows = waiting.pop(0)
         values = result
-        if keep_residues:
+        if keep_tokens:
             parts = [_kept(result, windows[0])]
             parts += [_kept(next(results), window) for window in windows[1:]]
             values = _pool(np.concatenate(parts), recipe.pooling)
         if not np.isfinite(values).all():
             raise InputError(id, "a NaN in its vector", "finite values", "`--dtype fp32`")
-        yield EmbeddedRow(id, values, length, used, len(windows))
+        _, length, used, spans = prepared
+        yield EmbeddedRow(id, values, length, used, len(windows), spans)
 
 
 def prepare(
@@ -169,20 +177,68 @@ def prepare(
         InputError: naming the record and what is wrong with it.
     """
     sequence, tokenizer = record.sequence, model.tokenizer
-    if recipe.unknown == "reference" or "<mask>" in sequence:
-        whole = tokenizer.encode(sequence, recipe.unknown, record.id)
-        if counts is not None:
-            counts.add(_replaced(tokenizer, sequence, recipe.unknown))
-        ids = [whole[0], *_crop(whole[1:-1], policy), whole[-1]]
-        _check_length(model, len(ids) - 2, policy, record.id)
-        return Prepared(np.array(ids, np.uint8), len(whole) - 2)
+    mask = tokenizer.vocabulary[tokenizer.mask_id]
+    if recipe.unknown == "reference" or mask in sequence:
+        return _prepare_as_given(model, record, recipe, policy, counts)
     mapped = clean_sequence(sequence, tokenizer.alphabet, recipe.unknown, record.id)
     if counts is not None:
         counts.add(mapped.counts)
-    sequence = _crop(mapped.sequence, policy)
-    _check_length(model, len(sequence), policy, record.id)
-    tokens = tokenizer.encode_many([sequence], "refuse", [record.id]).ids_T
-    return Prepared(tokens, len(mapped.sequence))
+    whole, parts, starts = mapped.sequence, [mapped.sequence], [0]
+    if policy.kind == "crop" and len(whole) > policy.head + policy.tail:
+        parts = [whole[: policy.head], whole[len(whole) - policy.tail :]]
+        starts = [0, len(whole) - policy.tail]
+    # Each end by itself: no token lies across the cut.
+    found = tokenizer.encode_many(parts, recipe.unknown, [record.id] * len(parts))
+    inner = slice(tokenizer.num_before, -tokenizer.num_after or None)
+    one = found.one(0)
+    ids = [one[: tokenizer.num_before], *(found.one(i)[inner] for i in range(len(parts)))]
+    ids.append(one[len(one) - tokenizer.num_after :])
+    tokens, used = np.concatenate(ids), sum(map(len, parts))
+    _check_length(model, tokens, policy, record.id)
+    spans: list[tuple[int, int]] = []
+    if recipe.pooling == "none" and not _is_per_letter(tokenizer):
+        for part, start in zip(parts, starts, strict=True):
+            own = tokenizer.spans(part, recipe.unknown, record.id)[inner]
+            spans += [(a + start, b + start) for a, b in own]
+    return Prepared(tokens, len(whole), used, spans)
+
+
+def _prepare_as_given(
+    model: Model,
+    record: Record,
+    recipe: Recipe,
+    policy: LongPolicy,
+    counts: LetterCounts | None,
+) -> Prepared:
+    """Texts whose letters are not those that the model sees: masked ones, and the reference's."""
+    sequence, tokenizer = record.sequence, model.tokenizer
+    whole = tokenizer.encode(sequence, recipe.unknown, record.id)
+    inner = slice(tokenizer.num_before, -tokenizer.num_after or None)
+    spans: list[tuple[int, int]] = []
+    if isinstance(tokenizer, CharacterTokenizer):
+        if counts is not None:
+            counts.add(_replaced(tokenizer, sequence, recipe.unknown))
+        length = len(whole) - 2
+        whole = [whole[0], *_crop(whole[1:-1], policy), whole[-1]]
+        used = len(whole) - 2
+    else:
+        length = used = len(sequence)
+        if policy.kind == "crop" and length > policy.head + policy.tail:
+            raise InputError(
+                record.id,
+                "a mask in it, or `--unknown reference`, beside a crop",
+                "letters only, of which ends can be counted",
+                "`--long window`, or the ends of the sequence as an input of their own",
+            )
+        if recipe.pooling == "none":
+            spans = tokenizer.spans(sequence, recipe.unknown, record.id)[inner]
+    tokens = np.array(whole, np.uint32)
+    _check_length(model, tokens, policy, record.id)
+    return Prepared(tokens, length, used, spans)
+
+
+def _is_per_letter(tokenizer: Tokenizer) -> bool:
+    return isinstance(tokenizer, CharacterTokenizer)
 
 
 def _replaced(tokenizer: CharacterTokenizer, sequence: str, unknown: UnknownPolicy) -> Counter[str]:
@@ -217,11 +273,14 @@ def _crop(residues: Any, policy: LongPolicy) -> Any:
     return crop(residues, policy.head, policy.tail) if policy.kind == "crop" else residues
 
 
-def _check_length(model: Model, length: int, policy: LongPolicy, name: str) -> None:
+def _check_length(model: Model, tokens: TokenIds, policy: LongPolicy, name: str) -> None:
+    specials = model.tokenizer.num_before + model.tokenizer.num_after
+    unit = "residues" if _is_per_letter(model.tokenizer) else "tokens"
+    length = len(tokens) - specials
     if length < 1:
-        raise InputError(name, "0 residues", "at least one", "to drop this sequence")
+        raise InputError(name, f"0 {unit}", "at least one", "to drop this sequence")
     if policy.kind in ("refuse", "crop"):
-        check_length(length, model.card.context - 2, name)
+        check_length(length, model.card.context - specials, name, unit)
 
 
 def _recipe(pooling: EmbedPooling, layer: int | None, unknown: UnknownPolicy, long: str) -> Recipe:
@@ -230,7 +289,7 @@ def _recipe(pooling: EmbedPooling, layer: int | None, unknown: UnknownPolicy, lo
 
 def check_layer(model: Model, layer: int) -> int:
     """The layer as a number from 0 to the number of blocks; refuses others."""
-    last = model.network.config.num_layers
+    last = int(model.network.config.num_layers)
     if not -last - 1 <= layer <= last:
         raise InputError("layer", str(layer), f"0 to {last}, or -{last + 1} to -1", "`--layer -1`")
     return layer % (last + 1)
@@ -238,28 +297,31 @@ def check_layer(model: Model, layer: int) -> int:
 
 def _windows(model: Model, length: int, policy: LongPolicy) -> list[Window]:
     if policy.kind == "window":
-        return plan_windows(length, model.card.context - 2)
+        specials = model.tokenizer.num_before + model.tokenizer.num_after
+        return plan_windows(length, model.card.context - specials)
     return [Window(0, length, 0, length)]
 
 
 def _hidden(model: Model, packed: Packed, layer: int) -> Tensor:
     if layer == model.network.config.num_layers:
-        return model.network(*packed)  # type: ignore[no-any-return]
-    return model.network.trace(*packed).layers[layer]
+        hidden_TD: Tensor = model.network(*packed)
+        return hidden_TD
+    traced: Tensor = model.network.trace(*packed).layers[layer]
+    return traced
 
 
 def pooled_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
     """What turns a packed batch into one vector a sequence, special tokens left out of the pool."""
-    layer = check_layer(model, recipe.layer)
+    layer, inner = check_layer(model, recipe.layer), _inner(model)
 
     def compute(packed: Packed) -> list[FloatArray]:
         parts = packed.layout.split(_hidden(model, packed, layer).float())
         if recipe.pooling == "cls":
             pooled_SD = torch.stack([part[0] for part in parts])
         elif recipe.pooling == "max":
-            pooled_SD = torch.stack([part[1:-1].amax(0) for part in parts])
+            pooled_SD = torch.stack([part[inner].amax(0) for part in parts])
         else:
-            pooled_SD = torch.stack([part[1:-1].mean(0) for part in parts])
+            pooled_SD = torch.stack([part[inner].mean(0) for part in parts])
         return list(pooled_SD.cpu().numpy())
 
     return compute
@@ -267,13 +329,18 @@ def pooled_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[Floa
 
 def residue_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
     """What turns a packed batch into one matrix (L, D) a sequence."""
-    layer = check_layer(model, recipe.layer)
+    layer, inner = check_layer(model, recipe.layer), _inner(model)
 
     def compute(packed: Packed) -> list[FloatArray]:
         hidden_TD = _hidden(model, packed, layer).float().cpu()
-        return [part[1:-1].numpy() for part in packed.layout.split(hidden_TD)]
+        return [part[inner].numpy() for part in packed.layout.split(hidden_TD)]
 
     return compute
+
+
+def _inner(model: Model) -> slice:
+    """The tokens of a sequence between its special ones."""
+    return slice(model.tokenizer.num_before, -model.tokenizer.num_after or None)
 
 
 def _kept(residues_LD: FloatArray, window: Window) -> FloatArray:

@@ -29,6 +29,7 @@ from lexome.inference.parts import (
 from lexome.io.sources import can_be_read_twice, read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
+from lexome.results import columns
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 
@@ -64,7 +65,8 @@ def embed_file(
 
     Columns: id, length (of the whole sequence), residues_used (fewer where it was cropped), windows
     (in how many it went through) and vector. Vectors are fixed-size lists; with pooling "none" one
-    list of such lists a record.
+    list of such lists a record, and where a token is not a letter, token_starts and token_ends say
+    which letters [start, end) each one stands for, from 0.
 
     Raises:
         InputError: an id that stands twice, and what the recipe's policies refuse.
@@ -154,12 +156,22 @@ def _table(
         vectors = pl.Series(
             np.stack([row.values for row in done]).astype(numpy_type), dtype=element
         )
+    spans = {}
+    if any(row.spans for row in done):
+        whole = pl.List(pl.Int32)
+        starts = [[start for start, _ in row.spans] for row in done]
+        ends = [[end for _, end in row.spans] for row in done]
+        spans = {
+            columns.TOKEN_STARTS: pl.Series(starts, dtype=whole),
+            columns.TOKEN_ENDS: pl.Series(ends, dtype=whole),
+        }
     return pl.DataFrame(
         {
             "id": [row.id for row in done],
             "length": [row.length for row in done],
             "residues_used": [row.residues_used for row in done],
             "windows": [row.windows for row in done],
+            **spans,
             "vector": vectors,
         }
     )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from lexome.architectures.encoder import Encoder
 from lexome.batches.packing import Packed
 from lexome.batches.windows import check_length, parse_long
 from lexome.checkpoints.load import ModelCard, load_checkpoint
@@ -17,8 +17,9 @@ from lexome.errors import InputError
 from lexome.inference.runner import Piece, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
+from lexome.layers.rotary import Rotary
 from lexome.sequence.alphabet import UnknownPolicy
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 
 FloatArray = NDArray[np.float32]
 OUTPUTS = ("logits", "hidden", "hidden_layers", "attentions", "contacts")
@@ -41,17 +42,19 @@ class Model:
 
     def __init__(
         self,
-        network: Encoder,
-        tokenizer: CharacterTokenizer,
+        network: nn.Module,
+        tokenizer: Tokenizer,
         card: ModelCard,
         device: str = "cpu",
         dtype: str = "fp32",
     ) -> None:
         self.tokenizer, self.card, self.device, self.dtype = tokenizer, card, device, dtype
-        inv_freq = network.rotary.inv_freq.clone()
+        rotary = [module for module in network.modules() if isinstance(module, Rotary)]
+        frequencies = [module.inv_freq.clone() for module in rotary]
         network = network.to(device=device, dtype=torch_dtype(dtype)).eval()
-        network.rotary.inv_freq = inv_freq.to(device)  # angles are computed in fp32 in every dtype
-        self.network: Encoder = accelerate(network)  # type: ignore[assignment]
+        for module, inv_freq in zip(rotary, frequencies, strict=True):
+            module.inv_freq = inv_freq.to(device)  # angles are computed in fp32 in every dtype
+        self.network: Any = accelerate(network)
 
     def __repr__(self) -> str:
         card = self.card
@@ -86,7 +89,8 @@ class Model:
         for record in read_records(source, proteins=self.tokenizer.alphabet.is_protein):
             ids = self.tokenizer.encode(record.sequence, unknown, record.id)
             if policy.kind == "refuse":
-                check_length(len(ids) - 2, self.card.context - 2, record.id)
+                specials = self.tokenizer.num_before + self.tokenizer.num_after
+                check_length(len(ids) - specials, self.card.context - specials, record.id)
             pieces.append(Piece(record.id, ids))
         return self._run_pieces(pieces, outputs)
 
@@ -163,8 +167,9 @@ class Model:
     def _contacts(
         self, maps: list[list[torch.Tensor]], tokens: list[torch.Tensor]
     ) -> list[torch.Tensor]:
-        typed = [[m.to(self.network.final_norm.weight.dtype) for m in layer] for layer in maps]
-        return self.network.contacts(typed, tokens)
+        typed = [[m.to(torch_dtype(self.dtype)) for m in layer] for layer in maps]
+        found: list[torch.Tensor] = self.network.contacts(typed, tokens)
+        return found
 
 
 def load(

@@ -1,9 +1,8 @@
 """Batches through a network, halved and retried where memory runs out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -20,7 +19,7 @@ class Piece(NamedTuple):
     """Token ids of one sequence or window, with the name that errors give it."""
 
     name: str
-    ids: NDArray[np.uint8] | list[int]
+    ids: NDArray[Any] | list[int]
 
 
 def batch_tokens(device: str) -> int:

@@ -1,4 +1,4 @@
-"""Multi-head self-attention with rotary positions."""
+"""Multi-head self-attention, with rotary positions where a family has them."""
 
 # Letters: N leading shape, H heads, d head width, D width.
 from torch import Tensor, nn
@@ -21,11 +21,13 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
 
-    def project(self, x_ND: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (scaled), keys (both turned) and values, each (N, H, d)."""
+    def project(self, x_ND: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (scaled), keys (both turned, if at all) and values, each (N, H, d)."""
         heads = (*x_ND.shape[:-1], self.num_heads, -1)
         query_NHd = self.query(x_ND).view(heads)
         # The published models scale the query before the rotation.
         query_NHd = query_NHd * query_NHd.shape[-1] ** -0.5
-        key_NHd = self.key(x_ND).view(heads)
-        return rotate(query_NHd, turn), rotate(key_NHd, turn), self.value(x_ND).view(heads)
+        key_NHd, value_NHd = self.key(x_ND).view(heads), self.value(x_ND).view(heads)
+        if turn is None:
+            return query_NHd, key_NHd, value_NHd
+        return rotate(query_NHd, turn), rotate(key_NHd, turn), value_NHd

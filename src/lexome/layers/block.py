@@ -1,43 +1,39 @@
-"""One pre-norm transformer layer: x + attention(norm x), then x + feed-forward(norm x)."""
+"""Transformer layers: the norm before each half, or behind it."""
 
-# Letters: N leading shape, D width, F feed-forward width.
+# Letters: N leading shape, H heads, D width.
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
+from lexome.layers.feed_forward import make_feed_forward
 from lexome.layers.layout import Layout
 from lexome.layers.rotary import Turn
 
 
-class FeedForward(nn.Module):
-    """Two linears with GELU between them, in its exact form x Phi(x)."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-
-    def forward(self, x_ND: Tensor) -> Tensor:
-        hidden_NF = F.gelu(self.up(x_ND))
-        down: Tensor = self.down(hidden_NF)
-        return down
-
-
 class Block(nn.Module):
-    """One layer of a pre-norm encoder."""
+    """One layer of a pre-norm encoder: x + attention(norm x), then x + feed-forward(norm x)."""
 
     def __init__(
-        self, width: int, num_heads: int, ffn_width: int, eps: float, dropout: float = 0.0
+        self,
+        width: int,
+        num_heads: int,
+        ffn_width: int,
+        eps: float,
+        dropout: float = 0.0,
+        feed_forward: str = "gelu",
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width, eps=eps)
         self.attention = Attention(width, num_heads)
         self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
-        self.feed_forward = FeedForward(width, ffn_width)
+        self.feed_forward = make_feed_forward(feed_forward, width, ffn_width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x_ND: Tensor, layout: Layout, turn: Turn, maps: list[list[Tensor]] | None = None
+        self,
+        x_ND: Tensor,
+        layout: Layout,
+        turn: Turn | None,
+        maps: list[list[Tensor]] | None = None,
     ) -> Tensor:
         """`x_ND` after attention and feed-forward, each added to what came in.
 
@@ -48,7 +44,7 @@ class Block(nn.Module):
             maps.append(layout.attention_maps(query_NHd, key_NHd))
         return self.leave(x_ND, layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
 
-    def enter(self, x_ND: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+    def enter(self, x_ND: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """What comes before tokens meet: norm, projections, rotation."""
         return self.attention.project(self.attention_norm(x_ND), turn)
 
@@ -57,4 +53,33 @@ class Block(nn.Module):
         x_ND = x_ND + self.dropout(self.attention.output(context_ND))
         fed_ND = self.feed_forward(self.feed_forward_norm(x_ND))
         out_ND: Tensor = x_ND + self.dropout(fed_ND)
+        return out_ND
+
+
+class PostNormBlock(nn.Module):
+    """One layer of BERT: norm(x + attention(x)), then norm(x + feed-forward(x))."""
+
+    def __init__(
+        self, width: int, num_heads: int, ffn_width: int, eps: float, feed_forward: str = "gelu"
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(width, num_heads)
+        self.attention_norm = nn.LayerNorm(width, eps=eps)
+        self.feed_forward = make_feed_forward(feed_forward, width, ffn_width)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
+
+    def forward(
+        self,
+        x_ND: Tensor,
+        layout: Layout,
+        slopes_H: Tensor | None = None,
+        maps: list[list[Tensor]] | None = None,
+    ) -> Tensor:
+        """`x_ND` after both halves; `slopes_H` are ALiBi's, where the family has it."""
+        query_NHd, key_NHd, value_NHd = self.attention.project(x_ND, None)
+        if maps is not None:
+            maps.append(layout.attention_maps(query_NHd, key_NHd, slopes_H))
+        context_NHd = layout.attend(query_NHd, key_NHd, value_NHd, slopes_H)
+        x_ND = self.attention_norm(x_ND + self.attention.output(context_NHd.flatten(-2)))
+        out_ND: Tensor = self.feed_forward_norm(x_ND + self.feed_forward(x_ND))
         return out_ND

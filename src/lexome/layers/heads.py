@@ -8,19 +8,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexome.layers.feed_forward import ACTIVATIONS
+
 
 class LanguageModelHead(nn.Module):
-    """Scores of every token at every position: dense, GELU, norm, then the tied embedding."""
+    """Scores of every token at every position: dense, activation, norm, then one row a token.
 
-    def __init__(self, width: int, vocabulary_size: int, eps: float) -> None:
+    The rows are the embedding's (tied), or the head's own.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        vocabulary_size: int,
+        eps: float,
+        tied: bool = True,
+        activation: str = "gelu",
+    ) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width, eps=eps)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.rows = None if tied else nn.Parameter(torch.empty(vocabulary_size, width))
+        self.activation = activation
 
     def forward(self, x_ND: Tensor, embedding_VD: Tensor) -> Tensor:
         """Logits (N, V) before the softmax."""
-        return F.linear(self.norm(F.gelu(self.dense(x_ND))), embedding_VD, self.bias)
+        x_ND = self.norm(ACTIVATIONS[self.activation](self.dense(x_ND)))
+        return F.linear(x_ND, embedding_VD if self.rows is None else self.rows, self.bias)
 
 
 class ContactHead(nn.Module):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
-from lexome.layers.block import Block, FeedForward
+from lexome.layers.block import Block
+from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.rotary import Rotary
 
 Activation = Literal["none", "gelu"]
@@ -41,13 +42,13 @@ class PackedLinear(nn.Module):
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, batch_hint: int, activation: Activation = "none"
+        self, weight: Tensor, bias: Tensor | None, batch_hint: int, activation: Activation = "none"
     ) -> None:
         super().__init__()
         self.activation = activation
         # Opaque tensors cannot be buffers: state_dict and .to() do not understand them.
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), batch_hint)
-        self._bias = bias.contiguous()
+        self._bias = None if bias is None else bias.contiguous()
 
     def forward(self, x_ND: Tensor) -> Tensor:
         rows = x_ND.shape[0]
@@ -64,11 +65,12 @@ class PlainLinear(nn.Module):
     """The same answers from F.linear, where oneDNN is not at hand."""
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, batch_hint: int, activation: Activation = "none"
+        self, weight: Tensor, bias: Tensor | None, batch_hint: int, activation: Activation = "none"
     ) -> None:
         super().__init__()
         self.activation = activation
-        self._weight, self._bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+        self._weight = nn.Parameter(weight, False)
+        self._bias = None if bias is None else nn.Parameter(bias, False)
 
     def forward(self, x_ND: Tensor) -> Tensor:
         out = F.linear(x_ND, self._weight, self._bias)
@@ -80,11 +82,36 @@ class FastFeedForward(nn.Module):
 
     def __init__(self, plain: FeedForward, linear: type[nn.Module], batch_hint: int) -> None:
         super().__init__()
-        self.up = linear(plain.up.weight, plain.up.bias, batch_hint, "gelu")
+        self.activation = plain.activation
+        fused = "gelu" if plain.activation == "gelu" else "none"
+        self.up = linear(plain.up.weight, plain.up.bias, batch_hint, fused)
         self.down = linear(plain.down.weight, plain.down.bias, batch_hint)
 
     def forward(self, x_ND: Tensor) -> Tensor:
-        out: Tensor = self.down(self.up(x_ND))
+        hidden_NF = self.up(x_ND)
+        if self.activation != "gelu":
+            hidden_NF = ACTIVATIONS[self.activation](hidden_NF)
+        out: Tensor = self.down(hidden_NF)
+        return out
+
+
+class FastGatedFeedForward(nn.Module):
+    """Each half of the wide linear reordered by itself, GELU fused into the first."""
+
+    def __init__(self, plain: GatedFeedForward, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.activation = plain.activation
+        fused = "gelu" if plain.activation == "gelu" else "none"
+        gate, value = plain.up.weight.chunk(2)
+        self.gate = linear(gate, None, batch_hint, fused)
+        self.value = linear(value, None, batch_hint)
+        self.down = linear(plain.down.weight, plain.down.bias, batch_hint)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        gate_NF = self.gate(x_ND)
+        if self.activation != "gelu":
+            gate_NF = ACTIVATIONS[self.activation](gate_NF)
+        out: Tensor = self.down(gate_NF * self.value(x_ND))
         return out
 
 
@@ -114,14 +141,20 @@ class FastAttention(nn.Module):
 
     Rows of the q and k weights are reordered so that the two channels of a pair lie side by side
     (a common permutation of q and k leaves q k^T as it is), and the query's scale is folded in.
+    Without rotary positions they stay in their order.
     """
 
-    def __init__(self, plain: Attention, linear: type[nn.Module], batch_hint: int) -> None:
+    def __init__(
+        self, plain: Attention, linear: type[nn.Module], batch_hint: int, turned: bool = True
+    ) -> None:
         super().__init__()
         width = plain.query.weight.shape[0]
         self.num_heads, self.head_width = plain.num_heads, width // plain.num_heads
-        order = torch.arange(width).view(self.num_heads, 2, self.head_width // 2)
-        order = order.transpose(1, 2).reshape(-1).to(plain.query.weight.device)
+        order = torch.arange(width)
+        if turned:
+            pairs = order.view(self.num_heads, 2, self.head_width // 2)
+            order = pairs.transpose(1, 2).reshape(-1)
+        order = order.to(plain.query.weight.device)
         scale = self.head_width**-0.5
         weight = torch.cat(
             [plain.query.weight[order] * scale, plain.key.weight[order], plain.value.weight]
@@ -130,13 +163,16 @@ class FastAttention(nn.Module):
         self.project_all = linear(weight, bias, batch_hint)
         self.output = linear(plain.output.weight, plain.output.bias, batch_hint)
 
-    def project(self, x_ND: Tensor, turn: WideTurn) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (scaled), keys (both turned) and values, each (N, H, d)."""
+    def project(self, x_ND: Tensor, turn: WideTurn | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (scaled), keys (both turned, if at all) and values, each (N, H, d)."""
         projected = self.project_all(x_ND)
         shape = (*x_ND.shape[:-1], -1, self.head_width)
         width = self.num_heads * self.head_width
         both_NHd = projected[..., : 2 * width].view(shape)
         value_NHd = projected[..., 2 * width :].view(shape)
+        if turn is None:
+            query_NHd, key_NHd = torch.split(both_NHd, self.num_heads, dim=-2)
+            return query_NHd, key_NHd, value_NHd
         pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
         turned_NHd = torch.view_as_real(pairs_NHP.mul_(turn.numbers_NHP)).flatten(-2)
         query_NHd, key_NHd = torch.split(turned_NHd.to(x_ND.dtype), self.num_heads, dim=-2)
@@ -165,13 +201,16 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     on_cpu = next(network.parameters()).device.type == "cpu"
     linear = PackedLinear if on_cpu and has_packed_linear() else PlainLinear
     attentions = [m for m in network.modules() if isinstance(m, Attention)]
+    turned = any(isinstance(m, Rotary) for m in network.modules())
     with torch.no_grad():
         for parent in list(network.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, Attention):
-                    setattr(parent, name, FastAttention(child, linear, batch_hint))
+                    setattr(parent, name, FastAttention(child, linear, batch_hint, turned))
                 elif isinstance(child, Rotary):
                     setattr(parent, name, FastRotary(child, attentions[0].num_heads))
                 elif isinstance(child, FeedForward):
                     setattr(parent, name, FastFeedForward(child, linear, batch_hint))
+                elif isinstance(child, GatedFeedForward):
+                    setattr(parent, name, FastGatedFeedForward(child, linear, batch_hint))
     return network.requires_grad_(False)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lexome.layers.alibi import alibi_bias
 from lexome.layers.products import attend_products, can_multiply
 from lexome.layers.varlen import attend_varlen, can_varlen
 
@@ -36,28 +37,51 @@ class PackedLayout:
         self.positions_N = torch.arange(self.bounds[-1], device=device) - starts_S[self.sequence_T]
         self.real_N = torch.ones_like(self.positions_N, dtype=torch.bool)
 
-    def attend(self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor) -> Tensor:
-        """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d)."""
-        if can_varlen(query_THd):
+    def attend(
+        self,
+        query_THd: Tensor,
+        key_THd: Tensor,
+        value_THd: Tensor,
+        slopes_H: Tensor | None = None,
+    ) -> Tensor:
+        """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d).
+
+        With `slopes_H` (ALiBi), scores fall by slope x distance.
+        """
+        if slopes_H is None and can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
-        if can_multiply(query_THd, max(self.lengths)):
+        if slopes_H is None and can_multiply(query_THd, max(self.lengths)):
             return attend_products(query_THd, key_THd, value_THd, self.bounds)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
+        bias_HQK = None
+        if slopes_H is not None:  # that of a shorter sequence is a corner of it
+            bias_HQK = alibi_bias(slopes_H, max(self.lengths)).to(query_THd.dtype)
         out = [
             F.scaled_dot_product_attention(
-                q.transpose(0, 1)[None], k.transpose(0, 1)[None], v.transpose(0, 1)[None], scale=1.0
+                q.transpose(0, 1)[None],
+                k.transpose(0, 1)[None],
+                v.transpose(0, 1)[None],
+                attn_mask=None if bias_HQK is None else bias_HQK[None, :, : len(q), : len(q)],
+                scale=1.0,
             )[0].transpose(0, 1)
             for q, k, v in zip(*split, strict=True)
         ]
         return torch.cat(out)
 
-    def attention_maps(self, query_THd: Tensor, key_THd: Tensor) -> list[Tensor]:
+    def attention_maps(
+        self, query_THd: Tensor, key_THd: Tensor, slopes_H: Tensor | None = None
+    ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
-        pairs = zip(
+        maps = []
+        for q, k in zip(
             torch.split(query_THd, self.lengths), torch.split(key_THd, self.lengths), strict=True
-        )
-        return [torch.softmax(torch.einsum("qhd,khd->hqk", q, k).float(), dim=-1) for q, k in pairs]
+        ):
+            scores_HQK = torch.einsum("qhd,khd->hqk", q, k).float()
+            if slopes_H is not None:
+                scores_HQK = scores_HQK + alibi_bias(slopes_H, len(q))
+            maps.append(torch.softmax(scores_HQK, dim=-1))
+        return maps
 
     def sums(self, values_TD: Tensor) -> Tensor:
         """The sum over each sequence, (S, D)."""
@@ -94,18 +118,28 @@ class PaddedLayout:
         self.positions_N = torch.arange(max(self.lengths), device=device).expand(len(lengths), -1)
         self.real_N = self.positions_N < self.lengths_S[:, None]
 
-    def attend(self, query_SLHd: Tensor, key_SLHd: Tensor, value_SLHd: Tensor) -> Tensor:
+    def attend(
+        self,
+        query_SLHd: Tensor,
+        key_SLHd: Tensor,
+        value_SLHd: Tensor,
+        slopes_H: Tensor | None = None,
+    ) -> Tensor:
         """softmax(q k^T) v by the plain formula; padding gets no weight. (S, L, H, d)."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd).to(value_SLHd.dtype)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H).to(value_SLHd.dtype)
         return torch.einsum("shqk,skhd->sqhd", weights_SHqk, value_SLHd)
 
-    def attention_maps(self, query_SLHd: Tensor, key_SLHd: Tensor) -> list[Tensor]:
+    def attention_maps(
+        self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None = None
+    ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), padding cut off."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H)
         return [w[:, :n, :n] for w, n in zip(weights_SHqk, self.lengths, strict=True)]
 
-    def _weights(self, query_SLHd: Tensor, key_SLHd: Tensor) -> Tensor:
+    def _weights(self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None) -> Tensor:
         scores_SHqk = torch.einsum("sqhd,skhd->shqk", query_SLHd, key_SLHd).float()
+        if slopes_H is not None:
+            scores_SHqk = scores_SHqk + alibi_bias(slopes_H, scores_SHqk.shape[-1])
         return scores_SHqk.masked_fill(~self.real_N[:, None, None, :], float("-inf")).softmax(-1)
 
     def sums(self, values_SLD: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ NAME = "name"
 SEQUENCE = "sequence"
 LENGTH = "length"
 RESIDUES_USED = "residues_used"
+TOKEN_STARTS = "token_starts"
+TOKEN_ENDS = "token_ends"
 WINDOWS = "windows"
 # what is known of it
 LABEL = "label"
@@ -77,6 +79,8 @@ MEANINGS = {
     NAME: "whole name of the record",
     SEQUENCE: "residues in one-letter code, as the source wrote them",
     LENGTH: "number of residues of the whole sequence",
+    TOKEN_STARTS: "first letter of each token, from 0",
+    TOKEN_ENDS: "letter behind the last one of each token, from 0",
     RESIDUES_USED: "residues that the model saw; fewer than the length where a row was cropped",
     WINDOWS: "in how many overlapping windows the sequence went through the model; 1 is whole",
     LABEL: "what is known of the row: a class, classes, or a number",

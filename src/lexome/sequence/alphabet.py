@@ -15,7 +15,8 @@ class Alphabet(NamedTuple):
     """The letters of one kind of sequence and the explicit replacements for others.
 
     `replacements` is what `unknown="map"` applies, letter by letter, so that length is kept;
-    a trailing stop sign `*` is the one letter that `map` removes (it is no residue).
+    a trailing stop sign `*` is the one letter that `map` removes (it is no residue). An alphabet
+    without letters is open: any text.
     """
 
     name: str
@@ -27,14 +28,31 @@ class Alphabet(NamedTuple):
         """Whether its letters are amino acids."""
         return self.name == "protein"
 
+    @property
+    def kmers(self) -> Literal["protein", "dna"]:
+        """How likeness is told in it: by the k-mers of DNA, on both strands, or of proteins."""
+        return "dna" if self.name.startswith("dna") else "protein"
+
 
 def _protein_replacements() -> dict[str, str]:
     lower = {letter.lower(): letter for letter in "ACDEFGHIKLMNPQRSTVWYXBUZO"}
     return lower | {"J": "X", "j": "X", "*": "X"}
 
 
+def _dna_replacements(known: str) -> dict[str, str]:
+    """Capitals, U as T, and every IUPAC code as N: no base is guessed."""
+    bases = {"U": "T"} | dict.fromkeys("RYSWKMBDHVN", "N")
+    every = {letter: letter for letter in "ACGT"} | bases
+    mapped = every | {letter.lower(): to for letter, to in every.items()}
+    return {letter: to for letter, to in mapped.items() if letter not in known}
+
+
 ALPHABETS = {
     "protein": Alphabet("protein", "LAGVSERTIDPKQNFYMHWCXBUZO.-", _protein_replacements()),
+    "dna": Alphabet("dna", "ACGTN", _dna_replacements("ACGTN")),
+    # For models that have no token for N: mapped to it, a letter becomes part of an unknown token.
+    "dna-bases": Alphabet("dna-bases", "ACGT", _dna_replacements("ACGT")),
+    "text": Alphabet("text", "", {}),
 }
 
 
@@ -51,6 +69,8 @@ def foreign_letters(sequence: str, alphabet: Alphabet) -> list[tuple[int, str]]:
     >>> foreign_letters("MKJ1", ALPHABETS["protein"])
     [(3, 'J'), (4, '1')]
     """
+    if not alphabet.letters:
+        return []
     return [(i, c) for i, c in enumerate(sequence, start=1) if c not in alphabet.letters]
 
 
@@ -104,7 +124,7 @@ def clean_sequence(sequence: str, alphabet: Alphabet, unknown: UnknownPolicy, wh
     'MKT'
     """
     mapped = Mapped(sequence, {})
-    if not _letters_of(alphabet.letters).issuperset(sequence):
+    if alphabet.letters and not _letters_of(alphabet.letters).issuperset(sequence):
         if unknown != "map":
             check_letters(sequence, alphabet, where)
         mapped = map_letters(sequence, alphabet, where)

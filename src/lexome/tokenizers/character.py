@@ -5,25 +5,17 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, check_letters, map_letters
-from lexome.tokenizers.interface import TokenBatch
+from lexome.tokenizers.interface import Piece, TokenBatch, join, name_all
 
 # Two control characters stand for the borders while many sequences are one string.
 _START, _END = "\x01", "\x02"
 _FOREIGN = 255
-
-
-class Piece(NamedTuple):
-    """One token of a text: its id and the characters [start, end) that it covers."""
-
-    id: int
-    start: int
-    end: int
 
 
 class CharacterTokenizer:
@@ -42,6 +34,8 @@ class CharacterTokenizer:
     >>> tokenizer.spans("MKT")
     [(0, 0), (0, 1), (1, 2), (2, 3), (3, 3)]
     """
+
+    num_before, num_after = 1, 1
 
     def __init__(self, vocabulary: Sequence[str] | None = None, alphabet: str = "protein") -> None:
         self.vocabulary = tuple(vocabulary) if vocabulary is not None else esm_vocabulary()
@@ -64,6 +58,10 @@ class CharacterTokenizer:
                 table[ord(token)] = i
         table[ord(_START)], table[ord(_END)] = self.cls_id, self.eos_id
         self._table = bytes(table)
+
+    def settings(self) -> dict[str, Any]:
+        """What `build_tokenizer` makes the same one from."""
+        return {"kind": "character", "vocabulary": list(self.vocabulary)}
 
     def encode(
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
@@ -104,13 +102,8 @@ class CharacterTokenizer:
     def _encode_one_by_one(
         self, sequences: Sequence[str], unknown: UnknownPolicy, ids: Sequence[str] | None
     ) -> TokenBatch:
-        names = ids if ids is not None else [f"sequence {i + 1}" for i in range(len(sequences))]
-        encoded = [
-            np.array(self.encode(sequence, unknown, name), np.uint8)
-            for sequence, name in zip(sequences, names, strict=True)
-        ]
-        bounds = np.concatenate([[0], np.cumsum([len(e) for e in encoded])]).astype(np.int64)
-        return TokenBatch(np.concatenate(encoded), bounds)
+        pairs = zip(sequences, name_all(sequences, ids), strict=True)
+        return join([self.encode(sequence, unknown, name) for sequence, name in pairs], np.uint8)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The residues behind ids; `<cls>`, `<eos>` and `<pad>` are left out."""

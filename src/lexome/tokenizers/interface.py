@@ -2,31 +2,54 @@
 
 # Letters: S sequences, T tokens over all of them (special tokens counted).
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexome.sequence.alphabet import UnknownPolicy
+from lexome.sequence.alphabet import Alphabet, UnknownPolicy
+
+TokenIds = NDArray[Any]  # uint8, or uint16 where a vocabulary has more than 256 tokens
+
+
+class Piece(NamedTuple):
+    """One token of a text: its id and the characters [start, end) that it covers."""
+
+    id: int
+    start: int
+    end: int
 
 
 class TokenBatch(NamedTuple):
     """Token ids of many sequences end to end; sequence i is `ids_T[bounds[i]:bounds[i + 1]]`."""
 
-    ids_T: NDArray[np.uint8]
+    ids_T: TokenIds
     bounds: NDArray[np.int64]  # S + 1 borders
 
-    def one(self, i: int) -> NDArray[np.uint8]:
+    def one(self, i: int) -> TokenIds:
         """The ids of sequence i."""
         return self.ids_T[self.bounds[i] : self.bounds[i + 1]]
 
 
 class Tokenizer(Protocol):
-    """Residues to ids and back. `spans` is exact: which residues each token stands for."""
+    """Residues to ids and back. `spans` is exact: which residues each token stands for.
+
+    Every sequence begins with `num_before` special tokens and ends with `num_after`.
+    """
 
     vocabulary: tuple[str, ...]
+    alphabet: Alphabet
+    id_of: dict[str, int]
+    cls_id: int
+    pad_id: int
+    unk_id: int
+    mask_id: int
+    num_before: int
+    num_after: int
 
-    def encode(self, sequence: str, unknown: UnknownPolicy = "refuse") -> list[int]: ...
+    def encode(
+        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
+    ) -> list[int]: ...
     def encode_many(
         self,
         sequences: Sequence[str],
@@ -34,4 +57,22 @@ class Tokenizer(Protocol):
         ids: Sequence[str] | None = None,
     ) -> TokenBatch: ...
     def decode(self, ids: Sequence[int]) -> str: ...
-    def spans(self, sequence: str, unknown: UnknownPolicy = "refuse") -> list[tuple[int, int]]: ...
+    def spans(
+        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
+    ) -> list[tuple[int, int]]: ...
+    def settings(self) -> dict[str, Any]: ...
+
+
+def join(
+    encoded: Sequence[TokenIds | Sequence[int]], dtype: type[np.unsignedinteger[Any]]
+) -> TokenBatch:
+    """Sequences that were encoded one by one."""
+    bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    if not encoded:
+        return TokenBatch(np.zeros(0, dtype), bounds)
+    return TokenBatch(np.concatenate([np.asarray(ids, dtype) for ids in encoded]), bounds)
+
+
+def name_all(sequences: Sequence[str], ids: Sequence[str] | None) -> Sequence[str]:
+    """What errors call each sequence."""
+    return ids if ids is not None else [f"sequence {i + 1}" for i in range(len(sequences))]

@@ -15,7 +15,7 @@ from lexome.checkpoints.weight_files import read_json
 from lexome.devices import Reasoned, choose_device
 from lexome.errors import CheckpointError, LexomeError
 from lexome.results.files import atomic_path, write_json
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.kinds import build_tokenizer
 from lexome.training.budget import TokenBudget
 from lexome.training.fitted import Fitted
 from lexome.training.frozen import FrozenModel
@@ -111,7 +111,7 @@ def _config(fitted: Fitted) -> dict[str, Any]:
         "dtype": setup.dtype.choice if setup.family == "residues" else "fp32",
         "card": setup.card._asdict() if setup.card is not None else None,
         "context": setup.context,
-        "vocabulary": list(setup.tokenizer.vocabulary),
+        "tokenizer": setup.tokenizer.settings(),
         "head": asdict(network.config),
         "objective": fitted.objective._replace(class_weights=None)._asdict(),
         "labels": list(fitted.labels),
@@ -124,13 +124,13 @@ def _config(fitted: Fitted) -> dict[str, Any]:
 def _setup(
     config: dict[str, Any], settings: FinetuneSettings, device: Reasoned, directory: Path
 ) -> Setup:
-    tokenizer = CharacterTokenizer(_list(config["vocabulary"]))
+    tokenizer = build_tokenizer(_dict(config["tokenizer"]))
     card = ModelCard(**_dict(config["card"])) if config["card"] else None
     checkpoint = None
     if config["base"] is not None and card is not None:
-        base = build("encoder", _dict(config["base"]))
+        base = build(card.family, _dict(config["base"]))
         _load_weights(base, directory / BASE)
-        checkpoint = Checkpoint(base.eval(), tokenizer, card)  # type: ignore[arg-type]
+        checkpoint = Checkpoint(base.eval(), tokenizer, card)
     # A head that learned from a backbone in bf16 goes on reading it so.
     dtype = Reasoned(str(config["dtype"]), "the dtype of the run's predictions")
     context = config["context"]

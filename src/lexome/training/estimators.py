@@ -19,6 +19,7 @@ from lexome.batches.windows import check_length, parse_long
 from lexome.devices import choose_device
 from lexome.errors import InputError
 from lexome.evaluation.clusters import similarity_groups
+from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.splits import parse_split, split_rows
 from lexome.results.files import translate_disk_errors
 from lexome.seeds import keep_randomness
@@ -32,14 +33,19 @@ from lexome.training.in_memory import (
     read_texts,
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
-from lexome.training.setup import Setup, make_examples, make_setup
+from lexome.training.setup import Setup, make_examples, make_setup, suit_lengths
 from lexome.training.target import Target
 
 SPLITS = ("cluster", "random")
 
 
 def split_inner(
-    target: Target, sequences: Sequence[str], kind: str, fraction: float, seed: int
+    target: Target,
+    sequences: Sequence[str],
+    kind: str,
+    fraction: float,
+    seed: int,
+    alphabet: KmerAlphabet = "protein",
 ) -> Parts:
     """Rows to train on and rows that choose the epoch (none where `fraction` is 0)."""
     none = np.zeros(0, np.int64)
@@ -49,7 +55,7 @@ def split_inner(
         names = split_rows(
             parse_split(kind),
             target.values,
-            groups=similarity_groups(sequences) if kind == "cluster" else None,
+            groups=similarity_groups(sequences, alphabet) if kind == "cluster" else None,
             fractions=(1 - fraction, fraction, 0.0),
             seed=seed,
         )
@@ -155,11 +161,12 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self, texts: list[str], target: Target, settings: FinetuneSettings, folder: Path
     ) -> None:
         setup = make_setup(settings)
+        if self.long is None and "long" not in (self.recipe or {}):
+            settings = suit_lengths(settings, setup)
         sequences = clean_texts(texts, setup.tokenizer.alphabet, settings.unknown)
         _check_lengths(sequences, setup, settings.recipe.long, announce=self.long is None)
-        parts = split_inner(
-            target, sequences, self.split, float(self.validation_fraction), settings.seed
-        )
+        fraction, alphabet = float(self.validation_fraction), setup.tokenizer.alphabet
+        parts = split_inner(target, sequences, self.split, fraction, settings.seed, alphabet.kmers)
         ids, quiet = [f"X[{i}]" for i in range(len(sequences))], not self.verbose
         examples = make_examples(
             setup, settings, ids, sequences, target.values, quiet=quiet, keep=True
@@ -232,7 +239,8 @@ def _check_lengths(sequences: Sequence[str], setup: Setup, long: str, announce: 
     policy = parse_long(long)
     if policy.kind == "refuse" and setup.context is not None:
         for i, sequence in enumerate(sequences):
-            check_length(len(sequence), setup.context, f"X[{i}]")
+            unit = "residues" if setup.is_per_letter else "tokens"
+            check_length(setup.num_tokens(sequence, f"X[{i}]"), setup.context, f"X[{i}]", unit)
     if policy.kind == "crop" and announce:
         kept = policy.head + policy.tail
         longer = sum(len(sequence) > kept for sequence in sequences)

@@ -13,7 +13,9 @@ from lexome.batches.packing import in_batches, pack
 from lexome.batches.padding import in_row_batches, pad
 from lexome.layers.layout import Layout, PackedLayout
 from lexome.seeds import numpy_generator
+from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import TokenIds, Tokenizer
 from lexome.training.residue_vectors import ResidueVectors
 
 Rows = NDArray[np.int64]
@@ -26,7 +28,7 @@ SIMILAR = ("LIVM", "AGST", "DENQ", "KRH", "FYW")
 class Examples(NamedTuple):
     """All rows of a table, ready to train on: tokens, vectors or neither, and features or none."""
 
-    tokens: list[NDArray[np.uint8]] | None
+    tokens: list[TokenIds] | None
     features_NG: Tensor | None
     targets: NDArray[Any]  # (N,) or (N, K), as in Target.values
     as_rows: bool  # whether the network computes on rows rather than on packed tokens
@@ -74,11 +76,10 @@ def inputs_of(examples: Examples, rows: Rows) -> Inputs | None:
     return None if examples.tokens is None else [examples.tokens[row] for row in rows]
 
 
-def encode_examples(
-    sequences: Sequence[str], tokenizer: CharacterTokenizer
-) -> list[NDArray[np.uint8]]:
-    """Token ids of clean sequences."""
-    batch = tokenizer.encode_many(sequences)
+def encode_examples(sequences: Sequence[str], tokenizer: Tokenizer) -> list[TokenIds]:
+    """Token ids of clean sequences; letters for which there is no token were mapped before."""
+    policy: UnknownPolicy = "refuse" if isinstance(tokenizer, CharacterTokenizer) else "map"
+    batch = tokenizer.encode_many(sequences, policy)
     return [batch.one(i) for i in range(len(sequences))]
 
 
@@ -150,28 +151,34 @@ def draw_rows(rows: Rows, positive: NDArray[np.bool_], share: float, seed: int, 
 
 
 def add_noise(
-    inputs: Inputs, noise: Noise, tokenizer: CharacterTokenizer, generator: np.random.Generator
+    inputs: Inputs, noise: Noise, tokenizer: Tokenizer, generator: np.random.Generator
 ) -> Inputs:
     """Replace some residues by similar ones, then hide some; special tokens stay.
 
-    Of vectors some become zeros; what they were made from stays as it was.
+    Of vectors some become zeros; what they were made from stays as it was. What a similar token
+    would be is only known of residues.
     """
     if not noise.mask and not noise.substitute:
         return inputs
     if inputs[0].ndim == 2:
         return [x_LD * (generator.random((len(x_LD), 1)) >= noise.mask) for x_LD in inputs]
-    table, sizes = _similar_table(tokenizer)
     lengths = [len(ids) for ids in inputs]
     ids_T = np.concatenate(inputs)
-    is_residue_T = np.isin(
-        ids_T, [tokenizer.cls_id, tokenizer.eos_id, tokenizer.pad_id], invert=True
-    )
+    borders = np.cumsum([0, *lengths])
+    is_residue_T = np.ones(len(ids_T), bool)
+    for back in range(tokenizer.num_after):
+        is_residue_T[borders[1:] - 1 - back] = False
+    for ahead in range(tokenizer.num_before):
+        is_residue_T[borders[:-1] + ahead] = False
     draw_T = generator.random(len(ids_T))
-    replaced_T = (draw_T < noise.substitute) & is_residue_T
-    choice_T = (generator.random(len(ids_T)) * sizes[ids_T]).astype(np.int64)
-    ids_T = np.where(replaced_T, table[ids_T, choice_T], ids_T)
+    draw_choice_T = generator.random(len(ids_T))
+    if isinstance(tokenizer, CharacterTokenizer):
+        table, sizes = _similar_table(tokenizer)
+        replaced_T = (draw_T < noise.substitute) & is_residue_T
+        choice_T = (draw_choice_T * sizes[ids_T]).astype(np.int64)
+        ids_T = np.where(replaced_T, table[ids_T, choice_T], ids_T)
     ids_T[(generator.random(len(ids_T)) < noise.mask) & is_residue_T] = tokenizer.mask_id
-    return np.split(ids_T.astype(np.uint8), np.cumsum(lengths)[:-1])
+    return np.split(ids_T.astype(inputs[0].dtype), np.cumsum(lengths)[:-1])
 
 
 def _similar_table(

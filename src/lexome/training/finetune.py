@@ -1,6 +1,5 @@
 """The main job: a table of sequences with labels becomes a tested, saved classifier."""
 
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.results.types import Audit
 from lexome.seeds import keep_randomness
-from lexome.sequence.alphabet import ALPHABETS
+from lexome.sequence.alphabet import Alphabet
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
@@ -58,7 +57,7 @@ from lexome.training.run_folder import (
     tidy,
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
-from lexome.training.setup import Setup, make_examples, make_network, make_setup
+from lexome.training.setup import Setup, make_examples, make_network, make_setup, suit_lengths
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -133,15 +132,16 @@ def finetune(
     labels = [label] if isinstance(label, str) else label
     splitting = parse_split(settings.split)
     columns = Columns(sequence, labels, id, splitting.column)
-    data = read_labelled(
-        table, columns, ALPHABETS["protein"], settings.unknown, settings.task, positive
-    )
-    _announce_table(announce, data)
     setup = make_setup(settings, announce)
-    lengths = check_lengths(data, parse_long(settings.recipe.long), setup.context or sys.maxsize)
+    if long is None:
+        settings = suit_lengths(settings, setup)
+    alphabet = setup.tokenizer.alphabet
+    data = read_labelled(table, columns, alphabet, settings.unknown, settings.task, positive)
+    _announce_table(announce, data)
+    lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
-    parts = _split(data, splitting, settings)
+    parts = _split(data, splitting, settings, alphabet)
     identity = identify(settings, setup, data, parts)
     finished = already_done(output, identity, overwrite)
     if finished is not None:
@@ -149,7 +149,11 @@ def finetune(
         announce("Done", f"{output} holds this very run already; nothing was computed")
         return finished
     audit = audit_parts(
-        data.sequences, _names(parts, len(data.ids)), truth_labels(data.target), data.ids
+        data.sequences,
+        _names(parts, len(data.ids)),
+        truth_labels(data.target),
+        data.ids,
+        alphabet=alphabet.kmers,
     )
     _announce_split(announce, splitting, settings, parts, len(data.ids), audit)
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
@@ -189,7 +193,7 @@ def finetune(
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
-        entries = judge_all(data.target, parts, data.sequences, judged)
+        entries = judge_all(data.target, parts, data.sequences, judged, alphabet.kmers)
         write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
         write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
@@ -282,9 +286,12 @@ def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: 
         )
 
 
-def _split(data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings) -> Parts:
+def _split(
+    data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings, alphabet: Alphabet
+) -> Parts:
     labels = data.target.values
-    groups = similarity_groups(data.sequences) if splitting.kind == "cluster" else None
+    is_clustered = splitting.kind == "cluster"
+    groups = similarity_groups(data.sequences, alphabet.kmers) if is_clustered else None
     names = split_rows(
         splitting,
         labels,

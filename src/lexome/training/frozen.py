@@ -36,9 +36,9 @@ class FrozenModel:
         """The model of a checkpoint on a device."""
         if self.model is None or (self.model.device, self.model.dtype) != (device, dtype):
             # A network of its own: faster bricks take the places of those that are to be saved.
-            network = build("encoder", settings_of(checkpoint.network))
+            network = build(checkpoint.card.family, settings_of(checkpoint.network))
             network.load_state_dict(checkpoint.network.state_dict(), assign=True)
-            self.model = Model(network, checkpoint.tokenizer, checkpoint.card, device, dtype)  # type: ignore[arg-type]
+            self.model = Model(network, checkpoint.tokenizer, checkpoint.card, device, dtype)
         return self.model
 
     def vectors(

@@ -59,7 +59,8 @@ def judge_run(
     judged = _judge(directory, fitted, data)
     rows = np.arange(len(data.ids))
     parts = Parts(rows[:0], rows[:0], rows)
-    entries = judge_all(target, parts, data.sequences, judged)
+    alphabet = fitted.setup.tokenizer.alphabet
+    entries = judge_all(target, parts, data.sequences, judged, alphabet.kmers)
     return {
         "models": entries,
         "chosen": chosen_name(fitted.settings.all_seeds),

@@ -1,9 +1,10 @@
 """Reads a table of sequences with labels and cleans it; every row left out is counted."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -227,19 +228,32 @@ def _drop_repeats(
     return firsts, repeats, len(conflicting)
 
 
-def check_lengths(table: LabelledTable, policy: LongPolicy, limit: int) -> Count | None:
+class Lengths(Protocol):
+    """What is asked of a model about lengths: `training.setup.Setup` answers it."""
+
+    @property
+    def context(self) -> int | None: ...
+    @property
+    def is_per_letter(self) -> bool: ...
+    def num_tokens(self, sequence: str, id: str) -> int: ...
+
+
+def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> Count | None:
     """Apply the policy for long sequences; the report's line for those it touched.
 
     Raises:
         InputError: a sequence beyond the limit under "refuse".
     """
+    limit = sys.maxsize if model.context is None else model.context
+    unit = "residues" if model.is_per_letter else "tokens"
     if policy.kind == "refuse":
         for row, id, sequence in zip(table.rows, table.ids, table.sequences, strict=True):
-            check_length(len(sequence), limit, f"{table.where}, row {row} ({id})")
+            where = f"{table.where}, row {row} ({id})"
+            check_length(model.num_tokens(sequence, id), limit, where, unit)
         return None
     if policy.kind == "crop":
         kept = policy.head + policy.tail
-        if kept > limit:
+        if kept > limit and model.is_per_letter:
             raise InputError(
                 "long",
                 f"a crop that keeps {kept:,} residues",
@@ -249,9 +263,10 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, limit: int) -> Count
         longer = sum(len(sequence) > kept for sequence in table.sequences)
         what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
         return Count(what, longer)
-    longer = sum(len(sequence) > limit for sequence in table.sequences)
+    pairs = zip(table.sequences, table.ids, strict=True)
+    longer = sum(model.num_tokens(sequence, id) > limit for sequence, id in pairs)
     how = "split into overlapping windows" if policy.kind == "window" else "run whole"
-    return Count(f"longer than the context of {limit:,} residues: {how}", longer)
+    return Count(f"longer than the context of {limit:,} {unit}: {how}", longer)
 
 
 def describe_source(source: Any) -> dict[str, object]:

@@ -18,7 +18,7 @@ from lexome.devices import is_out_of_memory, mixed_precision
 from lexome.layers.kernels import accelerate
 from lexome.progress import Progress
 from lexome.seeds import derive_seed, numpy_generator
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 from lexome.training.budget import TokenBudget, no_room_for_update
 from lexome.training.examples import (
     Examples,
@@ -54,7 +54,7 @@ class Job(NamedTuple):
     validation: Rows
     objective: Objective
     recipe: TrainRecipe
-    tokenizer: CharacterTokenizer
+    tokenizer: Tokenizer
     dtype: str
     judge: Callable[[NDArray[Any]], dict[str, float]]  # validation answers -> metrics
     monitor: str  # the metric that decides which epoch is kept; higher is better

@@ -185,7 +185,7 @@ def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, posit
             "a run whose training did not diverge",
         )
     called = decide_labels(fitted.task, fitted.labels, found, fitted.threshold)
-    trace = _trace(fitted, [len(sequence) for sequence in clean])
+    trace = _trace(fitted, ids, clean)
     columns: dict[str, Any] = dict(answer_columns(fitted.task, fitted.labels, found))
     if fitted.task == "binary":  # here nothing else says what is probable, and from when it counts
         threshold = round_figures(np.full(len(ids), fitted.threshold))
@@ -212,15 +212,17 @@ def _named(fitted: Fitted, called: list[str], positive: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _trace(fitted: Fitted, lengths: list[int]) -> dict[str, list[int]]:
+def _trace(fitted: Fitted, ids: list[str], sequences: list[str]) -> dict[str, list[int]]:
     """How much of each sequence the model sees, and in how many windows where it cuts such."""
-    policy, used = parse_long(fitted.settings.recipe.long), lengths
+    policy, lengths = parse_long(fitted.settings.recipe.long), list(map(len, sequences))
+    used = lengths
     if policy.kind == "crop":
         used = [min(length, policy.head + policy.tail) for length in lengths]
     columns = {"length": lengths, "residues_used": used}
     if policy.kind == "window" and fitted.setup.context:
         size = fitted.setup.context
-        columns["windows"] = [len(plan_windows(length, size)) for length in lengths]
+        tokens = map(fitted.setup.num_tokens, sequences, ids)
+        columns["windows"] = [len(plan_windows(number, size)) for number in tokens]
     return columns
 
 
@@ -230,8 +232,10 @@ def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: Lett
     letters.add(counts)
     if not sequence:
         raise InputError(record.id, "0 residues", "at least one", "to drop this record")
-    if parse_long(fitted.settings.recipe.long).kind == "refuse" and fitted.setup.context:
-        check_length(len(sequence), fitted.setup.context, record.id)
+    setup = fitted.setup
+    if parse_long(fitted.settings.recipe.long).kind == "refuse" and setup.context:
+        unit = "residues" if setup.is_per_letter else "tokens"
+        check_length(setup.num_tokens(sequence, record.id), setup.context, record.id, unit)
     return sequence
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from lexome import __version__
 from lexome.devices import num_cores
 from lexome.evaluation.clusters import similarity_groups
+from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.metrics import is_collapsed
 from lexome.evaluation.uncertainty import bootstrap, mean_over_seeds
 from lexome.results.files import write_json
@@ -33,12 +34,16 @@ HEADLINE = {
 
 
 def judge_all(
-    target: Target, parts: Parts, sequences: list[str], judged: list[Judged]
+    target: Target,
+    parts: Parts,
+    sequences: list[str],
+    judged: list[Judged],
+    alphabet: KmerAlphabet = "protein",
 ) -> list[dict[str, Any]]:
     """Every model's metrics on validation and test with 95 % intervals over similarity groups."""
     rows_of = {"validation": parts.validation, "test": parts.test}
     groups = {
-        part: similarity_groups([sequences[i] for i in rows])
+        part: similarity_groups([sequences[i] for i in rows], alphabet)
         for part, rows in rows_of.items()
         if len(rows)
     }

@@ -2,7 +2,7 @@
 
 # Letters: N rows, G features.
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,19 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lexome.architectures.families import family_of, find_family, new_model
+from lexome.architectures.families import build, family_of, find_family, new_model
 from lexome.architectures.predictor import HeadConfig, Predictor
 from lexome.batches.windows import check_length, crop, parse_long
 from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
 from lexome.devices import Reasoned, choose_device, choose_training_dtype
+from lexome.errors import InputError
 from lexome.seeds import derive_seed
 from lexome.sequence.composition import compositions
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
 from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
-from lexome.training.settings import FinetuneSettings
+from lexome.training.settings import RECIPES, FinetuneSettings
+
+# Parts of a loaded network that answer what it was pre-trained for; fine-tuning leaves them out.
+HEADS = ("language_model_head", "contact_head", "pooler", "next_sentence_head")
 
 
 class Setup(NamedTuple):
@@ -31,10 +36,10 @@ class Setup(NamedTuple):
 
     family: str  # of the backbone; "features" or "residues" where it stands still and gives vectors
     card: ModelCard | None  # of loaded weights
-    tokenizer: CharacterTokenizer
+    tokenizer: Tokenizer
     device: Reasoned
     dtype: Reasoned
-    context: int | None  # residues; None for models without a limit
+    context: int | None  # tokens beside the special ones; None for models without a limit
     backbone: Checkpoint | None
     budget: TokenBudget  # shared, so that what did not fit once is not tried again
     frozen: FrozenModel  # empty until vectors of a frozen backbone are asked for
@@ -43,6 +48,19 @@ class Setup(NamedTuple):
     def is_frozen(self) -> bool:
         """Whether the head learns from vectors: one a sequence, or one a residue."""
         return self.family in ("features", "residues")
+
+    @property
+    def is_per_letter(self) -> bool:
+        """Whether every residue is a token of its own."""
+        return isinstance(self.tokenizer, CharacterTokenizer)
+
+    def num_tokens(self, sequence: str, id: str) -> int:
+        """Tokens of a clean sequence, special ones left out."""
+        if self.is_per_letter:
+            return len(sequence)
+        tokenizer = self.tokenizer
+        specials = tokenizer.num_before + tokenizer.num_after
+        return len(tokenizer.encode(sequence, "map", id)) - specials
 
 
 def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> Setup:
@@ -55,13 +73,39 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         return Setup(family, None, CharacterTokenizer(), device, dtype, None, None, *shared)
     checkpoint = load_checkpoint(settings.model, settings.offline)
     family = checkpoint.card.family
+    if family == "msa":
+        raise InputError(
+            f"model {settings.model!r}",
+            "a model of alignments",
+            "one of single sequences, for a table of them",
+            "`--model esm2-8m`; `lexome embed` takes an A3M file",
+        )
     dtype = choose_training_dtype(settings.dtype, device.choice, family)
     if settings.method == "frozen":
         family = "residues" if settings.recipe.head_convolutions else "features"
     if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     card, tokenizer = checkpoint.card, checkpoint.tokenizer
-    return Setup(family, card, tokenizer, device, dtype, card.context - 2, checkpoint, *shared)
+    context = card.context - tokenizer.num_before - tokenizer.num_after
+    return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared)
+
+
+def suit_lengths(settings: FinetuneSettings, setup: Setup) -> FinetuneSettings:
+    """The settings with a policy for long sequences that suits the model.
+
+    A crop that nobody asked for keeps at most what the context holds. It is counted in residues:
+    where a token is not a residue, sequences beyond the context are refused instead.
+    """
+    policy, context = parse_long(settings.recipe.long), setup.context
+    if policy.kind != "crop" or context is None or settings.model in RECIPES:
+        return settings
+    if not setup.is_per_letter:
+        long = "refuse"
+    elif policy.head + policy.tail > context:
+        long = f"crop:{context - context // 2}+{context // 2}"
+    else:
+        return settings
+    return replace(settings, recipe=replace(settings.recipe, long=long))
 
 
 def make_examples(
@@ -113,7 +157,8 @@ def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setu
         sequences = [crop(sequence, policy.head, policy.tail) for sequence in sequences]
     if policy.kind in ("crop", "refuse") and setup.context is not None:
         for id, sequence in zip(ids, sequences, strict=True):
-            check_length(len(sequence), setup.context, id)
+            unit = "residues" if setup.is_per_letter else "tokens"
+            check_length(setup.num_tokens(sequence, id), setup.context, id, unit)
     return list(sequences)
 
 
@@ -141,12 +186,13 @@ def make_network(
 
 def _bare_copy(checkpoint: Checkpoint) -> nn.Module:
     """The encoder without its language-model and contact heads, ready to train."""
-    wanted = replace(checkpoint.network.config, language_model_head=False, contact_head=False)
-    network = type(checkpoint.network)(wanted)
+    config = checkpoint.network.config
+    heads = [name for name in HEADS if hasattr(config, name)]
+    bare = build(checkpoint.card.family, asdict(replace(config, **dict.fromkeys(heads, False))))
     weights: dict[str, Tensor] = checkpoint.network.state_dict()
-    heads = ("language_model_head.", "contact_head.")
-    network.load_state_dict({k: v for k, v in weights.items() if not k.startswith(heads)})
-    return network
+    without = tuple(f"{head}." for head in heads)
+    bare.load_state_dict({k: v for k, v in weights.items() if not k.startswith(without)})
+    return bare
 
 
 def _frozen_vectors(

@@ -1,0 +1,27 @@
+"""The table of tokenizers: one is built again from what its `settings` wrote down."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lexome.errors import InputError
+from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
+from lexome.tokenizers.library import LibraryTokenizer
+from lexome.tokenizers.overlapping import OverlappingTokenizer
+from lexome.tokenizers.six_mers import SixMerTokenizer
+
+KINDS: dict[str, Any] = {
+    "character": CharacterTokenizer,
+    "six-mers": SixMerTokenizer,
+    "overlapping": OverlappingTokenizer,
+    "library": LibraryTokenizer,
+}
+
+
+def build_tokenizer(settings: Mapping[str, Any]) -> Tokenizer:
+    """A tokenizer from its settings."""
+    kind = settings.get("kind")
+    if kind not in KINDS:
+        raise InputError(f"tokenizer {kind!r}", "no such kind", ", ".join(KINDS), "one of these")
+    made: Tokenizer = KINDS[kind](**{k: v for k, v in settings.items() if k != "kind"})
+    return made
