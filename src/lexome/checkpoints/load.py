@@ -1,33 +1,20 @@
 """A model by name: the catalogue's, a directory, or a hub repository."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lexome import __version__
+from lexome.checkpoints.catalogue import RECIPE, RECIPES, Entry, catalogue
+from lexome.checkpoints.hub import fetch, fetch_file
 from lexome.checkpoints.layouts import load_path, model_files
 from lexome.checkpoints.loaded import count_parameters
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.io.streams import suggest_paths
 from lexome.tokenizers.interface import Tokenizer
-
-# What a model directory may hold that we read; nothing else is fetched from a hub.
-WANTED = [
-    "config.json",
-    "vocab.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "pytorch_model*.bin",
-    "pytorch_model.bin.index.json",
-]
-EMBEDDING_RECIPE = "mean over the tokens of the last layer after its final norm, specials left out"
 
 
 class ModelCard(NamedTuple):
@@ -86,17 +73,11 @@ def load_checkpoint(name: str, offline: bool = False, revision: str | None = Non
         source=name,
         revision=source.revision,
         sha256=hash_weights(source.path),
-        embedding_recipe=EMBEDDING_RECIPE,
+        embedding_recipe=RECIPES.get(loaded.layout, RECIPE),
         unused=dict(loaded.accounting.unused),
         notes=loaded.notes,
     )
     return Checkpoint(loaded.network, loaded.tokenizer, card)
-
-
-@cache
-def catalogue() -> dict[str, dict[str, object]]:
-    """Published checkpoints by short name."""
-    return tomllib.loads(files("lexome.checkpoints").joinpath("catalogue.toml").read_text())
 
 
 def find_source(name: str, offline: bool, revision: str | None) -> Source:
@@ -107,12 +88,8 @@ def find_source(name: str, offline: bool, revision: str | None) -> Source:
     if path.suffix == ".pt" and path.is_file():
         return Source(path, path.stem, "file", "unknown")
     entry = catalogue().get(name)
-    if entry is not None and entry.get("shipped"):
-        shipped = Path(str(files("lexome.weights").joinpath(name)))
-        return Source(shipped, name, f"lexome {__version__}", str(entry["licence"]))
     if entry is not None:
-        directory = fetch(str(entry["hub"]), offline, revision)
-        return Source(directory, name, directory.name, str(entry["licence"]))
+        return _known_source(name, entry, offline, revision)
     if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(
             f"model {name!r}",
@@ -142,43 +119,17 @@ def suggest_model(name: str) -> str:
         return f"the directory that it lies in: `--model {path.parent}`"
     if "/" in name:
         return suggest_paths(path, models=True)
-    return "`--model esm2-8m`, or `lexome doctor`, which lists the names"
+    return "`--model esm2-8m`, or `lexome models`, which lists the names"
 
 
-def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
-    """The local snapshot of a hub repository; honours HF_ENDPOINT and HF_HOME.
-
-    With `offline`, only the cache is looked at and no socket is opened.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-    )
-
-    try:
-        return Path(
-            snapshot_download(
-                hub_id, revision=revision, allow_patterns=WANTED, local_files_only=offline
-            )
-        )
-    except HFValidationError as problem:
-        raise InputError(
-            f"model {hub_id!r}", "no valid hub id", "owner/name", "the spelling of the hub id"
-        ) from problem
-    except LocalEntryNotFoundError as problem:
-        raise EnvironmentProblem(
-            f"model {hub_id}",
-            "nothing in the local cache" + ("" if offline else " and no answer from the hub"),
-            "the model's files",
-            "a machine with network, HF_ENDPOINT for a mirror, or `--model DIRECTORY`",
-        ) from problem
-    except (HfHubHTTPError, OSError) as problem:
-        first_line = str(problem).strip().splitlines()[0] if str(problem).strip() else "no answer"
-        raise EnvironmentProblem(
-            f"model {hub_id}", first_line[:200], "the hub's files", "the spelling of the hub id"
-        ) from problem
+def _known_source(name: str, entry: Entry, offline: bool, revision: str | None) -> Source:
+    if entry.shipped:
+        shipped = Path(str(files("lexome.weights").joinpath(name)))
+        return Source(shipped, name, f"lexome {__version__}", entry.licence)
+    if entry.hub is None:
+        return Source(fetch_file(name, entry, offline), name, "unknown", entry.licence)
+    directory = fetch(entry.hub, offline, revision)
+    return Source(directory, name, directory.name, entry.licence)
 
 
 def hash_weights(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import doctor, embed, finetune, plan, predict, pretrain
+from lexome.cli import doctor, embed, finetune, models, plan, predict, pretrain
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -30,10 +30,13 @@ VERBS: dict[
 ] = {  # one line a verb: its function and the examples that end its help
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),
+    "fetch": (models.fetch, models.FETCH_EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
+    "models": (models.models, models.EXAMPLES),
     "plan": (plan.plan, plan.EXAMPLES),
     "predict": (predict.predict, predict.EXAMPLES),
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
+    "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
 for name, (function, examples) in VERBS.items():
     app.command(name=name, epilog=examples)(function)

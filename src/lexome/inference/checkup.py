@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from lexome import __version__
-from lexome.checkpoints.load import catalogue
+from lexome.checkpoints.catalogue import catalogue
 from lexome.devices import choose_device, choose_training_dtype, cpu_has_bf16, num_cores
 from lexome.layers.kernels import has_packed_linear
 

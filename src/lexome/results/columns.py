@@ -61,6 +61,17 @@ LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
 # what a training will cost
+LAYOUT = "layout"
+ALPHABET = "alphabet"
+PARAMETERS = "parameters"
+CONTEXT = "context"
+LICENCE = "licence"
+SOURCE = "source"
+OUTPUT = "output"
+AGAINST = "against"
+ERROR = "error"
+ALLOWED = "allowed"
+PASSED = "passed"
 MACHINE = "machine"
 BUSY = "busy"
 TOKENS_PER_S = "tokens_per_s"
@@ -128,6 +139,17 @@ MEANINGS = {
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
     BEST: "whether this is the epoch whose weights were kept",
+    LAYOUT: "how a model's files are laid out",
+    ALPHABET: "kind of letters that a model takes",
+    PARAMETERS: "trained numbers of a model",
+    CONTEXT: "tokens that a model takes, special ones among them",
+    LICENCE: "licence of a model's weights",
+    SOURCE: "hub id or address",
+    OUTPUT: "what of a model's outputs was compared",
+    AGAINST: "with what it was compared",
+    ERROR: "largest absolute difference",
+    ALLOWED: "difference allowed at that place",
+    PASSED: "whether all differences were allowed",
     MACHINE: "how many devices of which kind",
     BUSY: "how many of them have work; a step has no more micro-batches to share",
     TOKENS_PER_S: "training speed of all of them together",

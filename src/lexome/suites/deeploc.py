@@ -12,10 +12,11 @@ from pathlib import Path
 import polars as pl
 
 from lexome.errors import InputError, LexomeError
+from lexome.io.download import ANSWER_SECONDS, download_file
+from lexome.io.download import cache_folder as downloads
 from lexome.io.tables import read_table
 from lexome.results.files import atomic_path
 from lexome.results.types import DeepLocFiles
-from lexome.suites.download import ANSWER_SECONDS, download_file
 from lexome.suites.simulated_targeting import simulate_targeting
 
 PUBLIC_HOME = "https://services.healthtech.dtu.dk/services/DeepLoc-2.0/data/"
@@ -75,10 +76,8 @@ def find_deeploc(
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/lexome/deeploc`, else under `~/.cache`."""
-    asked = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(asked) if os.path.isabs(asked) else Path.home() / ".cache"  # noqa: PTH117 - "" too
-    return root / "lexome" / "deeploc"
+    """Where downloads and rewritten tables are kept."""
+    return downloads("deeploc")
 
 
 def shared_folders() -> list[Path]:

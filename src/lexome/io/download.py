@@ -1,6 +1,7 @@
 """Fetches one file over HTTP: soon or not at all, bounded in size, whole or not at all."""
 
 import http.client
+import os
 import threading
 import time
 import urllib.error
@@ -22,12 +23,20 @@ MOST_BYTES = 256 << 20
 BLOCK_BYTES = 1 << 16
 
 
+def cache_folder(kind: str) -> Path:
+    """Where downloads of a kind are kept: `$XDG_CACHE_HOME/lexome`, else `~/.cache/lexome`."""
+    asked = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(asked) if os.path.isabs(asked) else Path.home() / ".cache"  # noqa: PTH117 - "" too
+    return root / "lexome" / kind
+
+
 def download_file(
     url: str,
     path: Path,
     *,
     most_bytes: int = MOST_BYTES,
     answer_seconds: float = ANSWER_SECONDS,
+    whole_seconds: float = WHOLE_SECONDS,
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Fetch `url` to `path`; the file appears there only when all of it came and `check` passed.
@@ -47,7 +56,7 @@ def download_file(
             raise _refused(url, f"a file of {size:,} bytes", f"at most {most_bytes:,}")
         label = f"Fetching {Path(urlsplit(url).path).name}"
         with temporary.open("wb") as sink, show_progress(label, size, "bytes") as progress:
-            received = _copy(url, response, sink, most_bytes, progress)
+            received = _copy(url, response, sink, (most_bytes, whole_seconds), progress)
         if size is not None and received != size:
             raise _refused(url, f"{received:,} bytes and then the end", f"{size:,} bytes")
         if check is not None:
@@ -100,8 +109,10 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _copy(url: str, response: Any, sink: IO[bytes], most_bytes: int, progress: Progress) -> int:
-    received, began = 0, time.monotonic()
+def _copy(
+    url: str, response: Any, sink: IO[bytes], most: tuple[int, float], progress: Progress
+) -> int:
+    (most_bytes, whole_seconds), received, began = most, 0, time.monotonic()
     while True:
         try:
             block = response.read(BLOCK_BYTES)
@@ -115,8 +126,8 @@ def _copy(url: str, response: Any, sink: IO[bytes], most_bytes: int, progress: P
         received += len(block)
         if received > most_bytes:
             raise _refused(url, f"more than {most_bytes:,} bytes", "a smaller file")
-        if time.monotonic() - began > WHOLE_SECONDS:
-            raise _refused(url, f"{received:,} bytes in {WHOLE_SECONDS:.0f} s", "all of it by then")
+        if time.monotonic() - began > whole_seconds:
+            raise _refused(url, f"{received:,} bytes in {whole_seconds:.0f} s", "all of it by then")
         sink.write(block)
         progress.advance(len(block))
 

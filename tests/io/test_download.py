@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lexome.errors import EnvironmentProblem, InputError
-from lexome.suites.download import download_file
+from lexome.io.download import download_file
 from tests.suites.web_server import cut_short, late, sent_on, serve, status, whole, without_length
 
 BODY = bytes(range(256)) * 1000

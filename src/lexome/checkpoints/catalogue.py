@@ -1,0 +1,73 @@
+"""Published checkpoints by short name: `catalogue.toml`, read."""
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+
+from lexome.errors import InputError
+
+UNKNOWN = "unknown"  # what no source at hand states
+# How each layout's vectors are made where nobody asks for another way.
+RECIPES = {
+    "fair-msa": "the query's row of the last layer after the final norm, mean over its columns, "
+    "<cls> left out",
+}
+RECIPE = "mean over the tokens of the last layer after its final norm, special tokens left out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the catalogue says of one checkpoint."""
+
+    layout: str
+    alphabet: str
+    layers: int
+    width: int
+    heads: int
+    ffn_width: int
+    vocabulary: int
+    context: int  # tokens, special ones among them
+    parameters: int
+    code_licence: str
+    licence: str  # of the weights
+    hub: str | None = None  # id on the hub, or
+    url: str | None = None  # address of a file of fair-esm, with
+    contacts_url: str | None = None
+    shipped: bool = False  # in the package
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+        return self.hub or self.url or "the package"
+
+    @property
+    def recipe(self) -> str:
+        """How its vectors are made."""
+        return RECIPES.get(self.layout, RECIPE)
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Every checkpoint by its short name."""
+    text = files("lexome.checkpoints").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    return {name: Entry(**entry) for name, entry in tomllib.loads(text).items()}
+
+
+def find_entry(name: str) -> Entry:
+    """One checkpoint.
+
+    Raises:
+        InputError: no such name.
+    """
+    known = catalogue()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise InputError(
+            f"model {name!r}",
+            "no such name in the catalogue",
+            ", ".join(known),
+            f"`{near[0]}`" if near else "`lexome models`",
+        )
+    return known[name]

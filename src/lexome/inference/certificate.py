@@ -1,0 +1,182 @@
+"""Is a loaded model the published one? Tensors counted, outputs compared, each with its error."""
+
+# Letters: T tokens of one sequence.
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lexome.architectures.families import build, settings_of
+from lexome.batches.packing import pack
+from lexome.batches.padding import pad
+from lexome.checkpoints.layouts import load_path
+from lexome.checkpoints.load import ModelCard, find_source, load_checkpoint
+from lexome.checkpoints.renaming import Accounting
+from lexome.inference.model import OUTPUTS, Model
+from lexome.inference.references import find_reference
+
+# |ours - theirs| <= ATOL + RTOL x |theirs|, the bound that every family is tested with.
+ATOL, RTOL = 5e-5, 1e-5
+COMPANY = 1e-5  # of the largest value of a sequence's output: alone, packed, padded
+PROBES = {
+    "protein": [
+        "MKTVRQERLKSIVRILERSKEPVSGAQLAEELSVSRQVIVQDIAYLRSLGYNIVATPRGYVLAGG",
+        "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG",
+        "XBZUOGGAC",
+        "GA",
+    ],
+    "dna": ["ATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG", "ACGTNNACGTACGTTAGC", "ATTCCG", "GATTACA"],
+    "dna-bases": ["ATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG", "GATTACAGATTACA", "ACGTACGT"],
+    "text": ["a gene", "dna binds a protein", "x"],
+}
+ALIGNMENT = ["MKTVRQERLK", "MRT-RQERIK", "-KTVKEE-LR"]
+
+
+class Check(NamedTuple):
+    """Two ways to the same output."""
+
+    output: str
+    against: str
+    error: float  # the largest absolute difference
+    allowed: float  # at that place
+    passed: bool
+
+
+class Certificate(NamedTuple):
+    """What `lexome verify` found."""
+
+    card: ModelCard
+    accounting: Accounting
+    checks: list[Check]
+    reference: str  # its package and version, or why it was not asked
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check held."""
+        return all(check.passed for check in self.checks)
+
+
+def certify(name: str, offline: bool = False, revision: str | None = None) -> Certificate:
+    """Load a model strictly and hold its outputs to each other and to the reference's.
+
+    Sequences of the alphabet are built in. Compared are: packed, padded and alone; the fast form
+    and the plain one; ours and the reference package's, where one is installed.
+
+    Raises:
+        CheckpointError: a checkpoint that cannot be loaded.
+    """
+    checkpoint = load_checkpoint(name, offline, revision)
+    path = find_source(name, offline, revision).path
+    accounting = load_path(path).accounting
+    answer = find_reference(checkpoint.card.layout, path)
+    told = answer.reference.name if answer.reference else answer.reason
+    if checkpoint.card.family == "msa":
+        checks = _check_alignment(checkpoint.network, checkpoint.tokenizer, answer.reference)
+        return Certificate(checkpoint.card, accounting, checks, told)
+    tokenizer = checkpoint.tokenizer
+    texts = PROBES[tokenizer.alphabet.name]
+    room = checkpoint.card.context
+    rows = [ids for text in texts if 2 < len(ids := tokenizer.encode(text, "reference")) <= room]
+    checks = _check_company(checkpoint.network, rows, tokenizer.pad_id)
+    plain = build(checkpoint.card.family, settings_of(checkpoint.network))
+    plain.load_state_dict(checkpoint.network.state_dict())
+    model = Model(plain, tokenizer, checkpoint.card)
+    outputs = _possible(model)
+    fast = [_named(found) for found in model.run_ids(rows, outputs)]
+    ours = [_plain_outputs(checkpoint.network, ids, outputs) for ids in rows]
+    checks += _compare(fast, ours, "the plain form")
+    if answer.reference:
+        with torch.inference_mode():
+            theirs = [answer.reference.run(ids) for ids in rows]
+        checks += _compare(fast, theirs, answer.reference.name)
+    return Certificate(checkpoint.card, accounting, checks, told)
+
+
+def _possible(model: Model) -> list[str]:
+    lacking = {
+        "logits": model.network.language_model_head is None,
+        "contacts": model.network.contact_head is None,
+        "hidden": True,  # the last of the hidden layers
+    }
+    return [name for name in OUTPUTS if not lacking.get(name)]
+
+
+def _named(found: Any) -> dict[str, Tensor]:
+    return {
+        name: torch.from_numpy(value)
+        for name in OUTPUTS
+        if isinstance(value := getattr(found, name), np.ndarray)
+    }
+
+
+def _plain_outputs(network: Any, ids: Sequence[int], outputs: Sequence[str]) -> dict[str, Tensor]:
+    tokens_T, layout = pack([ids])
+    with torch.inference_mode():
+        out = network.trace(tokens_T, layout, with_maps=True)
+        found = {
+            "hidden_layers": torch.stack(out.layers),
+            "attentions": torch.stack([maps[0] for maps in out.maps]),
+        }
+        if "logits" in outputs:
+            found["logits"] = network.logits(out.hidden_ND)
+        if "contacts" in outputs:
+            found["contacts"] = network.contacts(out.maps, [tokens_T])[0]
+    return found
+
+
+def _check_company(network: Any, rows: list[list[int]], pad_id: int) -> list[Check]:
+    """The hidden states of each sequence alone, beside those in packed and in padded company."""
+    checks = []
+    with torch.inference_mode():
+        alone = [network(*pack([ids])) for ids in rows]
+        packed, padded = pack(rows), pad(rows, pad_id)
+        for name, batch in (("packed", packed), ("padded", padded)):
+            together = batch.layout.split(network(*batch))
+            errors = [
+                ((one - other).abs().max().item(), COMPANY * one.abs().max().item())
+                for one, other in zip(alone, together, strict=True)
+            ]
+            error, allowed = max(errors, key=lambda pair: pair[0] / pair[1])
+            checks.append(
+                Check("hidden", f"{name} beside others", error, allowed, error <= allowed)
+            )
+    return checks
+
+
+def _compare(
+    ours: Sequence[Mapping[str, Tensor]], theirs: Sequence[Mapping[str, Tensor]], against: str
+) -> list[Check]:
+    """The worst place of each output that both have, over all sequences."""
+    checks = []
+    for name in (n for n in ours[0] if n in theirs[0]):
+        worst = Check(name, against, 0.0, ATOL, True)
+        for one, other in zip(ours, theirs, strict=True):
+            difference = (one[name] - other[name]).abs()
+            allowed = ATOL + RTOL * other[name].abs()
+            place = int((difference / allowed).argmax())
+            error, bound = difference.flatten()[place].item(), allowed.flatten()[place].item()
+            passed = bool(torch.isfinite(one[name]).all()) and error <= bound
+            if not passed or error / bound > worst.error / worst.allowed:
+                worst = Check(name, against, error, bound, passed and worst.passed)
+        checks.append(worst)
+    return checks
+
+
+def _check_alignment(network: Any, tokenizer: Any, reference: Any) -> list[Check]:
+    rows = [[tokenizer.cls_id, *(tokenizer.id_of[letter] for letter in row)] for row in ALIGNMENT]
+    with torch.inference_mode():
+        out = network.trace(torch.tensor(rows))
+        ours = {
+            "logits": network.logits(out.hidden_RCD),
+            "hidden_layers": torch.stack(out.layers),
+            "row_attentions": torch.stack(out.row_maps),
+            "column_attentions": torch.stack(out.column_maps),
+            "contacts": network.contacts(out.row_maps),
+        }
+        again = network(torch.tensor(rows))
+        checks = _compare([{"hidden": again}], [{"hidden": out.hidden_RCD}], "traced")
+        if reference:
+            checks += _compare([ours], [reference.run(rows)], reference.name)
+    return checks

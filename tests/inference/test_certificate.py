@@ -1,0 +1,77 @@
+"""`verify`: a certificate for each family, and none for a model that is not what it says."""
+
+import pytest
+import torch
+
+from lexome.inference import certificate
+from lexome.inference.certificate import certify
+from lexome.inference.references import Answer, Reference
+from tests.checkpoints.families import FAMILIES, read_fixture
+from tests.shared_data import shared
+
+WITH_REFERENCE = {
+    "esm2-hf-tiny": "transformers",
+    "esm1b-fair-tiny": "fair-esm",
+    "nt-v1-tiny": "transformers",
+    "dnabert-tiny": "transformers",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_gets_its_certificate(name):
+    found = certify(str(read_fixture(name).path))
+    assert found.passed
+    outputs = {check.output for check in found.checks}
+    assert {"hidden", "logits", "hidden_layers", "attentions"} <= outputs
+    if name in WITH_REFERENCE:
+        package = WITH_REFERENCE[name]
+        pytest.importorskip("esm" if package == "fair-esm" else package)
+        assert found.reference.startswith(package)
+        assert any(check.against == found.reference for check in found.checks)
+    if name.startswith(("nt-v2", "dnabert2")):
+        assert "never run" in found.reference
+
+
+def test_alignments_too():
+    pytest.importorskip("esm")
+    found = certify(str(shared("reference/fixtures/msa1b-fair-tiny")))
+    assert found.passed
+    assert {"row_attentions", "column_attentions", "contacts"} <= {c.output for c in found.checks}
+
+
+@pytest.mark.parametrize("wrong", [1e-3, float("nan")])
+def test_a_difference_is_found_and_named(esm2, monkeypatch, wrong):
+    pytest.importorskip("transformers")
+    honest = certificate.find_reference
+
+    def shifted(layout, path):
+        answer = honest(layout, path)
+
+        def run(ids):
+            found = answer.reference.run(ids)
+            found["logits"] = found["logits"].clone()
+            found["logits"][-1, -1] += wrong
+            return found
+
+        return Answer(Reference("a liar", run), "")
+
+    monkeypatch.setattr(certificate, "find_reference", shifted)
+    found = certify(str(esm2))
+    assert not found.passed
+    broken = [check for check in found.checks if not check.passed]
+    assert [(check.output, check.against) for check in broken] == [("logits", "a liar")]
+
+
+def test_a_wrong_kernel_is_found(esm2, monkeypatch):
+    from lexome.inference import model
+
+    def spoil(network):
+        network = honest(network)
+        network.final_norm.weight.data[0] += 1e-2
+        return network
+
+    honest = model.accelerate
+    monkeypatch.setattr(model, "accelerate", spoil)
+    found = certify(str(esm2))
+    assert any(c.against == "the plain form" and not c.passed for c in found.checks)
+    assert torch.isfinite(torch.tensor([c.error for c in found.checks])).all()
