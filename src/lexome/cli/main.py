@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import doctor, embed, finetune, models, plan, predict, pretrain
+from lexome.cli import convert, doctor, embed, finetune, models, plan, predict, pretrain
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 VERBS: dict[
     str, tuple[Callable[..., None], str]
 ] = {  # one line a verb: its function and the examples that end its help
+    "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),
     "fetch": (models.fetch, models.FETCH_EXAMPLES),

@@ -13,7 +13,8 @@ from lexome.architectures.encoder import Encoder
 from lexome.architectures.families import build
 from lexome.batches.shards import Corpus, verify_shards
 from lexome.batches.stream import Stream
-from lexome.checkpoints.into_esm import save_esm2
+from lexome.checkpoints.from_esm import VARIANTS
+from lexome.checkpoints.into_files import save_esm
 from lexome.devices import choose_device, choose_training_dtype, product_ceiling
 from lexome.distributed.contents import flatten
 from lexome.distributed.parallel import PARALLEL, whole
@@ -250,7 +251,8 @@ class _Run:
                 network.load_state_dict(
                     buffers | {n.removeprefix("network."): t.cpu() for n, t in weights.items()}
                 )
-                save_esm2(network, self.output / MODEL)
+                tokenizer = CharacterTokenizer()
+                save_esm(network, tokenizer, VARIANTS["esm2"], self.output / MODEL)
                 write_json(self.output / FACTS, facts)
         self.log.close()
         if found:
