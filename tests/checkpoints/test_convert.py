@@ -104,6 +104,6 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, monkeypa
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch, esm2):
-    done = call_main(capsys, monkeypatch, "convert", esm2, "-o", tmp_path / "out", "--to", "fair")
+    done = call_main(capsys, monkeypatch, "convert", esm2, "-o", tmp_path / "out")
     assert done.code == 0, done.err
     assert "read again: identical" in done.err
