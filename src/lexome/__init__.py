@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load": "lexome.inference.model",
+    "load_alignment_model": "lexome.inference.model",
     "embed": "lexome.inference.embed",
     "embed_residues": "lexome.inference.embed",
     "finetune": "lexome.training.finetune",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lexome.inference.embed import embed as embed
     from lexome.inference.embed import embed_residues as embed_residues
     from lexome.inference.model import load as load
+    from lexome.inference.model import load_alignment_model as load_alignment_model
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

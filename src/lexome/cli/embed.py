@@ -28,6 +28,7 @@ def embed(
         str, typer.Option(help="Beyond the context: refuse, whole, window or crop:HEAD+TAIL.")
     ] = "refuse",
     unknown: options.Unknown = "refuse",
+    depth: options.Depth = None,
     dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
     sequence: options.Sequence = None,
     id: options.Id = None,
@@ -43,9 +44,11 @@ def embed(
 
     Killed at any moment, the same command goes on where it stopped.
     """
+    from lexome.inference.alignments import AlignmentModel
     from lexome.inference.embed import Recipe
+    from lexome.inference.embed_alignments import embed_alignment_files
     from lexome.inference.embed_file import embed_file
-    from lexome.inference.model import load
+    from lexome.inference.model import load_any
 
     recipe = Recipe(
         pooling="none" if per_residue else pooling,  # type: ignore[arg-type]
@@ -53,7 +56,7 @@ def embed(
         unknown=unknown,  # type: ignore[arg-type]
         long=long,
     )
-    loaded = load(model, dtype=dtype, device=device, offline=offline)
+    loaded = load_any(model, dtype=dtype, device=device, offline=offline)
     card = loaded.card
     options.say(
         "Model",
@@ -71,6 +74,15 @@ def embed(
         device=loaded.device,
         input=source,
     )
+    if isinstance(loaded, AlignmentModel):
+        number = embed_alignment_files(
+            loaded, source, output, recipe.pooling, layer, depth, notes, quiet
+        )
+        options.say(
+            "Saved", f"{output}: {number:,} alignments, width {loaded.network.width}", quiet
+        )
+        options.answer({"output": output, "rows": number}, json)
+        return
     done = embed_file(
         loaded, source, output, recipe, notes, vectors, max_tokens, quiet, sequence, id
     )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import convert, doctor, embed, finetune, models, plan, predict, pretrain
+from lexome.cli import convert, doctor, embed, explain, finetune, models, plan, predict, pretrain
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -31,6 +31,7 @@ VERBS: dict[
     "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),
+    "explain": (explain.explain, explain.EXAMPLES),
     "fetch": (models.fetch, models.FETCH_EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
     "models": (models.models, models.EXAMPLES),

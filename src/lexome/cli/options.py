@@ -21,6 +21,10 @@ Id = Annotated[
 Unknown = Annotated[
     str, typer.Option(help="Letters outside the alphabet: refuse, map or reference.")
 ]
+Depth = Annotated[
+    int | None,
+    typer.Option(help="Rows of an alignment at most; the most different ones are taken."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no announcements.")]
 Json = Annotated[bool, typer.Option("--json", help="The summary as one JSON object on stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no socket.")]

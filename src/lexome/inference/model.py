@@ -14,6 +14,7 @@ from lexome.batches.windows import check_length, parse_long
 from lexome.checkpoints.load import ModelCard, load_checkpoint
 from lexome.devices import choose_device, torch_dtype
 from lexome.errors import InputError
+from lexome.inference.alignments import AlignmentModel
 from lexome.inference.runner import Piece, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
@@ -183,9 +184,51 @@ def load(
 
     fp32 is the reference; `dtype="bf16"` is faster on CPUs and GPUs that have it.
     """
+    loaded = load_any(name, dtype, device, offline, revision)
+    if isinstance(loaded, AlignmentModel):
+        raise InputError(
+            f"model {loaded.card.name}",
+            "a model of alignments",
+            "one of single sequences",
+            "`lexome.load_alignment_model` in Python, or an alignment (.a3m) as input",
+        )
+    return loaded
+
+
+def load_any(
+    name: str,
+    dtype: str = "fp32",
+    device: str = "auto",
+    offline: bool = False,
+    revision: str | None = None,
+) -> Model | AlignmentModel:
+    """A model of single sequences or of alignments, as it is."""
     checkpoint = load_checkpoint(name, offline, revision)
     chosen = choose_device(device).choice
-    return Model(checkpoint.network, checkpoint.tokenizer, checkpoint.card, chosen, dtype)
+    kind: Any = AlignmentModel if checkpoint.card.family == "msa" else Model
+    made: Model | AlignmentModel = kind(
+        checkpoint.network, checkpoint.tokenizer, checkpoint.card, chosen, dtype
+    )
+    return made
+
+
+def load_alignment_model(
+    name: str,
+    dtype: str = "fp32",
+    device: str = "auto",
+    offline: bool = False,
+    revision: str | None = None,
+) -> AlignmentModel:
+    """A model of alignments (the MSA Transformer) by catalogue name, directory or file."""
+    loaded = load_any(name, dtype, device, offline, revision)
+    if not isinstance(loaded, AlignmentModel):
+        raise InputError(
+            f"model {loaded.card.name}",
+            "a model of single sequences",
+            "one of alignments",
+            "`--model msa1b`, or sequences instead of an alignment",
+        )
+    return loaded
 
 
 def _arrays(tensors: Sequence[torch.Tensor]) -> list[FloatArray]:

@@ -51,14 +51,15 @@ class PackedLinear(nn.Module):
         self._bias = None if bias is None else bias.contiguous()
 
     def forward(self, x_ND: Tensor) -> Tensor:
-        rows = x_ND.shape[0]
+        flat = x_ND.flatten(0, -2)
+        rows = flat.shape[0]
         # oneDNN makes code for every number of rows that it meets, and keeps it: with batches of
         # any length that took time and gigabytes. Rows of zeros keep the numbers few.
-        filled = F.pad(x_ND, (0, 0) * (x_ND.dim() - 1) + (0, -rows % ROWS))
+        filled = F.pad(flat, (0, 0, 0, -rows % ROWS))
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
             filled, self._packed, self._bias, self.activation, [], "none"
         )
-        return out[:rows]
+        return out[:rows].reshape(*x_ND.shape[:-1], -1)
 
 
 class PlainLinear(nn.Module):

@@ -61,6 +61,12 @@ LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
 # what a training will cost
+DEPTH = "depth"
+ROWS_USED = "rows_used"
+POSITION_1 = "position_1"
+POSITION_2 = "position_2"
+RESIDUE_1 = "residue_1"
+RESIDUE_2 = "residue_2"
 LAYOUT = "layout"
 ALPHABET = "alphabet"
 PARAMETERS = "parameters"
@@ -139,6 +145,12 @@ MEANINGS = {
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
     BEST: "whether this is the epoch whose weights were kept",
+    DEPTH: "rows of the alignment that were read",
+    ROWS_USED: "rows of the alignment that the model saw",
+    POSITION_1: "first position of a pair, from 1",
+    POSITION_2: "second position of a pair, from 1",
+    RESIDUE_1: "residue at the first position",
+    RESIDUE_2: "residue at the second position",
     LAYOUT: "how a model's files are laid out",
     ALPHABET: "kind of letters that a model takes",
     PARAMETERS: "trained numbers of a model",

@@ -1,0 +1,1 @@
+"""What a model looks at, and what it shows of a structure."""
