@@ -160,7 +160,7 @@ MEANINGS = {
     OUTPUT: "what of a model's outputs was compared",
     AGAINST: "with what it was compared",
     ERROR: "largest absolute difference",
-    ALLOWED: "difference allowed at that place",
+    ALLOWED: "difference allowed",
     PASSED: "whether all differences were allowed",
     MACHINE: "how many devices of which kind",
     BUSY: "how many of them have work; a step has no more micro-batches to share",
