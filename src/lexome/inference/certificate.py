@@ -17,8 +17,8 @@ from lexome.checkpoints.renaming import Accounting
 from lexome.inference.model import OUTPUTS, Model
 from lexome.inference.references import find_reference
 
-# |ours - theirs| <= ATOL + RTOL x the largest |theirs| of that output: sums of thousands of terms are
-# rounded by their size, wherever the result is near zero.
+# |ours - theirs| <= ATOL + RTOL x the largest |theirs| of that output: sums of thousands of terms
+# are rounded by their size, also where the result is near zero.
 ATOL, RTOL = 5e-5, 1e-5
 COMPANY = 1e-5  # of the largest value of a sequence's output: alone, packed, padded
 PROBES = {

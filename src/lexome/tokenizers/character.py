@@ -11,14 +11,14 @@ import numpy as np
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, check_letters, map_letters
-from lexome.tokenizers.interface import Piece, TokenBatch, join, name_all
+from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
 
 # Two control characters stand for the borders while many sequences are one string.
 _START, _END = "\x01", "\x02"
 _FOREIGN = 255
 
 
-class CharacterTokenizer:
+class CharacterTokenizer(PieceTokenizer):
     """`<cls>` residues `<eos>`, one id a residue.
 
     Source: facebookresearch/esm `Alphabet` and transformers `EsmTokenizer`, which agree on every
@@ -34,8 +34,6 @@ class CharacterTokenizer:
     >>> tokenizer.spans("MKT")
     [(0, 0), (0, 1), (1, 2), (2, 3), (3, 3)]
     """
-
-    num_before, num_after = 1, 1
 
     def __init__(self, vocabulary: Sequence[str] | None = None, alphabet: str = "protein") -> None:
         self.vocabulary = tuple(vocabulary) if vocabulary is not None else esm_vocabulary()
@@ -62,24 +60,6 @@ class CharacterTokenizer:
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
         return {"kind": "character", "vocabulary": list(self.vocabulary)}
-
-    def encode(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[int]:
-        """The ids of one sequence with `<cls>` and `<eos>`: the plain twin of `encode_many`."""
-        pieces = self._pieces(sequence, unknown, name)
-        return [self.cls_id, *(piece.id for piece in pieces), self.eos_id]
-
-    def spans(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[tuple[int, int]]:
-        """The characters [start, end) of `sequence` behind each id of `encode`, 0-based.
-
-        Special tokens that stand for no residue have an empty range. The ranges index the text as
-        given, also where "map" removes a trailing `*` or "reference" joins several letters.
-        """
-        pieces = self._pieces(sequence, unknown, name)
-        return [(0, 0), *((p.start, p.end) for p in pieces), (len(sequence), len(sequence))]
 
     def encode_many(
         self,

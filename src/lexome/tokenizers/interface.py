@@ -63,6 +63,38 @@ class Tokenizer(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
+class PieceTokenizer:
+    """What tokenizers share that can tell the pieces of one text: its ids, and their spans.
+
+    Every sequence begins with `cls_id` and, where `num_after` is 1, ends with `eos_id`.
+    """
+
+    num_before, num_after = 1, 1
+    cls_id: int
+    eos_id: int
+
+    def _pieces(self, sequence: str, unknown: UnknownPolicy, name: str) -> list[Piece]:
+        raise NotImplementedError
+
+    def encode(
+        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
+    ) -> list[int]:
+        """The ids of one sequence with its special ones: the plain twin of `encode_many`."""
+        pieces = self._pieces(sequence, unknown, name)
+        return [self.cls_id, *(piece.id for piece in pieces), *[self.eos_id] * self.num_after]
+
+    def spans(
+        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
+    ) -> list[tuple[int, int]]:
+        """The letters [start, end) of `sequence` behind each id of `encode`, 0-based.
+
+        Special tokens that stand for no residue have an empty range. The ranges index the text as
+        given, also where letters are mapped, removed or joined.
+        """
+        pieces, end = self._pieces(sequence, unknown, name), len(sequence)
+        return [(0, 0), *((p.start, p.end) for p in pieces), *[(end, end)] * self.num_after]
+
+
 def join(
     encoded: Sequence[TokenIds | Sequence[int]], dtype: type[np.unsignedinteger[Any]]
 ) -> TokenBatch:

@@ -8,12 +8,12 @@ import numpy as np
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, clean_sequence
-from lexome.tokenizers.interface import Piece, TokenBatch, join, name_all
+from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
 
 MASK = "[MASK]"
 
 
-class LibraryTokenizer:
+class LibraryTokenizer(PieceTokenizer):
     """`[CLS]` tokens `[SEP]`, as the `tokenizers` library makes them from a model's own file.
 
     Letters outside the alphabet follow `unknown`: "refuse" raises, also where the library would
@@ -24,8 +24,6 @@ class LibraryTokenizer:
         text: the JSON of the library's own format.
         alphabet: the letters that sequences may have; "text" for any.
     """
-
-    num_before, num_after = 1, 1
 
     def __init__(self, text: str, alphabet: str) -> None:
         from tokenizers import Tokenizer
@@ -65,20 +63,6 @@ class LibraryTokenizer:
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
         return {"kind": "library", "text": self._text, "alphabet": self.alphabet.name}
-
-    def encode(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[int]:
-        """The ids of one sequence with `[CLS]` and `[SEP]`."""
-        pieces = self._pieces(sequence, unknown, name)
-        return [self.cls_id, *(piece.id for piece in pieces), self.eos_id]
-
-    def spans(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[tuple[int, int]]:
-        """The letters [start, end) of `sequence` behind each id of `encode`, 0-based."""
-        pieces, end = self._pieces(sequence, unknown, name), len(sequence)
-        return [(0, 0), *((p.start, p.end) for p in pieces), (end, end)]
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
         """Ids and token types of `[CLS] first [SEP] second [SEP]`, as the reference has them."""

@@ -8,14 +8,14 @@ import numpy as np
 
 from lexome.errors import CheckpointError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, clean_sequence
-from lexome.tokenizers.interface import Piece, TokenBatch, TokenIds, join, name_all
+from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, TokenIds, join, name_all
 from lexome.tokenizers.kmers import all_kmers, base_table, has_other, roll
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 KS = (3, 4, 5, 6)
 
 
-class OverlappingTokenizer:
+class OverlappingTokenizer(PieceTokenizer):
     """`[CLS]`, the k-mer from every letter on, `[SEP]`: L - k + 1 of them.
 
     A k-mer with any letter but A, C, G, T is `[UNK]`. Source: Ji et al. 2021; agrees with BERT's
@@ -27,7 +27,6 @@ class OverlappingTokenizer:
     [2, 50, 185, 3]
     """
 
-    num_before, num_after = 1, 1
     pad_id, unk_id, cls_id, eos_id, mask_id = range(5)
 
     def __init__(self, k: int) -> None:
@@ -41,20 +40,6 @@ class OverlappingTokenizer:
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
         return {"kind": "overlapping", "k": self.k}
-
-    def encode(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[int]:
-        """The ids of one sequence with `[CLS]` and `[SEP]`: the plain twin of `encode_many`."""
-        pieces = self._pieces(sequence, unknown, name)
-        return [self.cls_id, *(piece.id for piece in pieces), self.eos_id]
-
-    def spans(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[tuple[int, int]]:
-        """The letters [start, end) of `sequence` behind each id of `encode`, 0-based."""
-        pieces, end = self._pieces(sequence, unknown, name), len(sequence)
-        return [(0, 0), *((p.start, p.end) for p in pieces), (end, end)]
 
     def encode_many(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, check_letters, map_letters
-from lexome.tokenizers.interface import Piece, TokenBatch, TokenIds, join, name_all
+from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, TokenIds, join, name_all
 from lexome.tokenizers.kmers import BASES, OTHER, all_kmers, base_table, roll
 
 _BORDER = "\x01"  # stands between sequences while many are one text
@@ -19,7 +19,7 @@ _LONG = 1_000  # letters of a run from which a loop over runs is the faster way
 _MASK = "<mask>"
 
 
-class SixMerTokenizer:
+class SixMerTokenizer(PieceTokenizer):
     """`<cls>`, then k-mers (six letters) from left to right, and what is left letter by letter.
 
     N is a token of its own and the next k-mer begins behind it. Source: Dalla-Torre et al. 2023;
@@ -27,8 +27,6 @@ class SixMerTokenizer:
     `unknown`: "refuse" raises; "map" puts them in capitals, U as T, IUPAC codes as N; "reference"
     makes one `<unk>` of every run of unknown characters, as transformers does.
     """
-
-    num_before = 1
 
     def __init__(self, vocabulary: Sequence[str], append_eos: bool = False) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -46,7 +44,7 @@ class SixMerTokenizer:
         self.cls_id, self.pad_id = self.id_of["<cls>"], self.id_of["<pad>"]
         self.unk_id, self.mask_id = self.id_of["<unk>"], self.id_of[_MASK]
         self.append_eos, self.num_after = append_eos, int(append_eos)
-        self._ends = [self.id_of["<eos>"]] if append_eos else []
+        self.eos_id = self.id_of.get("<eos>", -1)
         self._first = np.uint16(first)
         self._single = np.array([self.id_of[letter] for letter in BASES + "N"], np.uint16)
         self._table = base_table("N" + _BORDER)
@@ -58,21 +56,6 @@ class SixMerTokenizer:
             "vocabulary": list(self.vocabulary),
             "append_eos": self.append_eos,
         }
-
-    def encode(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[int]:
-        """The ids of one sequence with `<cls>`: the plain twin of `encode_many`."""
-        pieces = self._pieces(sequence, unknown, name)
-        return [self.cls_id, *(piece.id for piece in pieces), *self._ends]
-
-    def spans(
-        self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
-    ) -> list[tuple[int, int]]:
-        """The letters [start, end) of `sequence` behind each id of `encode`, 0-based."""
-        pieces = self._pieces(sequence, unknown, name)
-        end = len(sequence)
-        return [(0, 0), *((p.start, p.end) for p in pieces), *[(end, end)] * self.num_after]
 
     def encode_many(
         self,
@@ -119,7 +102,7 @@ class SixMerTokenizer:
         behind_G = places_G[:-1] + whole_G + rest_G
         ids_T[behind_G[~is_border_G]] = self._single[OTHER]
         if self.append_eos:
-            ids_T[behind_G[is_border_G]] = self._ends[0]
+            ids_T[behind_G[is_border_G]] = self.eos_id
         borders = behind_G[is_border_G] + self.num_after
         # The last border's <cls> belongs to no sequence.
         return TokenBatch(ids_T[:-1], np.concatenate([[0], borders]))
@@ -209,7 +192,8 @@ def check_rows(tokenizer: SixMerTokenizer, rows: int, where: str) -> None:
 
     Early revisions say nothing of `<eos>`, which then is appended, and v1 has no row for it.
     """
-    used = [tokenizer.cls_id, tokenizer.mask_id, *tokenizer._ends, int(tokenizer._single.max())]
+    ends = [tokenizer.eos_id] * tokenizer.num_after
+    used = [tokenizer.cls_id, tokenizer.mask_id, *ends, int(tokenizer._single.max())]
     used.append(int(tokenizer._first) + 4**tokenizer.k - 1)
     if max(used) >= rows:
         token = tokenizer.vocabulary[max(used)]
