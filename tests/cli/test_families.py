@@ -106,3 +106,23 @@ def test_protein_letters_are_refused_by_a_dna_model(tmp_path, capsys, monkeypatc
     model = read_fixture("nt-v1-tiny").path
     done = call_main(capsys, monkeypatch, "embed", path, "-m", model, "-o", tmp_path / "v.parquet")
     assert "the letter 'M' at position 1" in done.error
+
+
+def test_nothing_runs_beyond_the_last_learned_position(tmp_path, capsys, monkeypatch):
+    import lexome
+    from lexome.errors import InputError
+
+    fixture = read_fixture("esm1b-hf-tiny").path
+    model = lexome.load(str(fixture), device="cpu")
+    with pytest.raises(InputError, match="33 tokens, expected at most 32"):
+        model.run(["A" * 31], long="whole")
+    with pytest.raises(InputError, match="31 residues, expected at most 30"):
+        lexome.embed(model, ["A" * 31], long="whole")
+    assert lexome.embed(model, ["A" * 31], long="window").windows == [2]
+    table = tmp_path / "t.csv"
+    table.write_text("sequence,label\nMKT,0\nMKV,1\n")
+    done = call_main(
+        capsys, monkeypatch, "finetune", table, "-m", fixture, "--label", "label", "--long",
+        "whole", "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert "whole with esm1b-hf-tiny, which learned 32 positions" in done.error

@@ -279,7 +279,8 @@ def _check_length(model: Model, tokens: TokenIds, policy: LongPolicy, name: str)
     length = len(tokens) - specials
     if length < 1:
         raise InputError(name, f"0 {unit}", "at least one", "to drop this sequence")
-    if policy.kind in ("refuse", "crop"):
+    # Where positions were learned one by one, there is no "whole" beyond them.
+    if policy.kind in ("refuse", "crop") or (policy.kind == "whole" and model.most_tokens):
         check_length(length, model.card.context - specials, name, unit)
 
 

@@ -64,6 +64,12 @@ class Model:
             f"{self.dtype} on {self.device}>"
         )
 
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of a sequence that the network can take at all; None where positions never end."""
+        config = self.network.config
+        return int(config.context) if config.positions == "learned" else None
+
     def run(
         self,
         source: Any,
@@ -115,6 +121,14 @@ class Model:
 
     def _run_pieces(self, pieces: list[Piece], outputs: Sequence[str]) -> list[SequenceOutput]:
         self._check_outputs(outputs)
+        for piece in pieces:
+            if self.most_tokens is not None and len(piece.ids) > self.most_tokens:
+                raise InputError(
+                    piece.name,
+                    f"{len(piece.ids):,} tokens",
+                    f"at most {self.most_tokens:,}: this model learned no position beyond",
+                    "`lexome.embed` with long='window', or a part of the sequence",
+                )
         results = run_batches(pieces, lambda p: self._compute(p, outputs), self.device)
         named = zip(pieces, results, strict=True)
         return [result._replace(id=piece.name, ids=list(piece.ids)) for piece, result in named]

@@ -80,12 +80,21 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
             "one of single sequences, for a table of them",
             "`--model esm2-8m`; `lexome embed` takes an A3M file",
         )
+    card = checkpoint.card
+    is_learned = checkpoint.network.config.positions == "learned"
+    if is_learned and parse_long(settings.recipe.long).kind == "whole":
+        raise InputError(
+            "long",
+            f"whole with {card.name}, which learned {card.context:,} positions",
+            "refuse or crop: there is no position beyond the last one",
+            "`--long refuse`",
+        )
     dtype = choose_training_dtype(settings.dtype, device.choice, family)
     if settings.method == "frozen":
         family = "residues" if settings.recipe.head_convolutions else "features"
     if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
-    card, tokenizer = checkpoint.card, checkpoint.tokenizer
+    tokenizer = checkpoint.tokenizer
     context = card.context - tokenizer.num_before - tokenizer.num_after
     return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared)
 
