@@ -10,6 +10,7 @@ Prints the table and writes it to families.txt.
 """
 
 import argparse
+import copy
 import json
 import tempfile
 import time
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 LAYERS, WIDTH, HEADS, SEED, CHUNK = 12, 480, 20, 0, 16
+ALIGNMENTS, ALIGNMENT_LAYERS = "msa1b", 4
 GOALS = "2.5 x default, 1.1 x best"
 Ids = list[np.ndarray]
 Embed = Callable[[Ids], np.ndarray]
@@ -30,7 +32,7 @@ TABLE = Path(__file__).with_suffix(".txt")
 def main() -> None:
     """Print the table, a family at a time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
+    parser.add_argument("--families", nargs="+", default=EVERY, choices=EVERY)
     parser.add_argument("--sequences", type=int, default=128)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -47,7 +49,9 @@ def main() -> None:
     tell("| family | peer | contender | tokens/s | x default | x best of its format | cosine |")
     tell("|---|---|---|--:|--:|--:|--:|")
     for family in asked.families:
-        for line in measure(family, asked.sequences):
+        is_msa = family == ALIGNMENTS
+        number = max(asked.sequences // 16, 1)
+        for line in measure_alignments(number) if is_msa else measure(family, asked.sequences):
             tell(line)
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -89,6 +93,88 @@ def measure(family: str, number: int) -> list[str]:
             f"{np.median(seconds[best] / seconds[name]):.2f} | {cosine.min():.6f} |"
         )
     return rows
+
+
+def measure_alignments(number: int) -> list[str]:
+    """The MSA Transformer beside fair-esm's: alignments of 64 rows and 100 to 200 columns."""
+    import esm as fair
+
+    from lexome.inference.model import load_alignment_model
+
+    args = argparse.Namespace(
+        arch="msa_transformer",
+        encoder_layers=ALIGNMENT_LAYERS,
+        encoder_embed_dim=WIDTH,
+        encoder_ffn_embed_dim=4 * WIDTH,
+        encoder_attention_heads=HEADS,
+        max_positions=1024,
+        embed_positions_msa=True,
+    )
+    more = {k.removeprefix("encoder_"): v for k, v in vars(args).items() if k.startswith("enc")}
+    rates = dict.fromkeys(("dropout", "attention_dropout", "activation_dropout"), 0.0)
+    torch.manual_seed(SEED)
+    whole = argparse.Namespace(**vars(args), **more, **rates, max_tokens=2**14)
+    alphabet = fair.data.Alphabet.from_architecture("msa_transformer")
+    peer = fair.model.msa_transformer.MSATransformer(whole, alphabet).eval()
+    disk = {}
+    for name, value in peer.state_dict().items():
+        turned = {"row_self": "column_self", "column_self": "row_self"}
+        old = next((key for key in turned if key in name), None)
+        place = name.replace(old, turned[old]) if old else name
+        head = "" if name.startswith("contact") else "encoder."
+        if head and not name.startswith("lm_head."):
+            head += "sentence_encoder."
+        disk[head + place] = value
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        torch.save({"args": args, "model": disk}, Path(folder, "esm_msa1b.pt"))
+        ours = {d: load_alignment_model(folder, dtype=d, device="cpu") for d in ("fp32", "bf16")}
+        generator = np.random.default_rng(SEED)
+        seconds: dict[str, list[float]] = {}
+        found: dict[str, list[np.ndarray]] = {}
+        half = MsaHalf(peer)
+        for turn in range(number + 1):
+            columns = int(generator.integers(100, 200))
+            rows = generator.integers(4, 24, (64, columns + 1))
+            rows[:, 0] = 0
+            tokens = torch.from_numpy(rows)
+            contenders = {
+                "peer fp32": lambda t=tokens: peer(t[None], repr_layers=[ALIGNMENT_LAYERS])[
+                    "representations"
+                ][ALIGNMENT_LAYERS][0],
+                "lexome fp32": lambda t=tokens: ours["fp32"].network(t),
+                "peer bf16": lambda t=tokens, half=half: half(t),
+                "lexome bf16": lambda t=tokens: ours["bf16"].network(t),
+            }
+            for name, run in contenders.items():
+                began = time.process_time()
+                hidden = run()
+                if turn:  # the first one warms up
+                    seconds.setdefault(name, []).append((time.process_time() - began) / rows.size)
+                    found.setdefault(name, []).append(hidden[0, 1:].float().mean(0).numpy())
+    lines = []
+    base = np.stack(found["peer fp32"])
+    for name, each in seconds.items():
+        mine = np.stack(found[name])
+        cosine = (mine * base).sum(1) / np.linalg.norm(mine, axis=1) / np.linalg.norm(base, axis=1)
+        best = np.median(np.array(seconds[f"peer {name[-4:]}"]) / each)
+        default = np.median(np.array(seconds["peer fp32"]) / each)
+        lines.append(
+            f"| msa1b | fair-esm | {name} | {1 / np.median(each):,.0f} | {default:.2f} | "
+            f"{best:.2f} | {cosine.min():.6f} |"
+        )
+    return lines
+
+
+class MsaHalf:
+    """fair-esm's model with bf16 weights."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = copy.deepcopy(model).bfloat16()
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        out = self.model(tokens[None], repr_layers=[ALIGNMENT_LAYERS])
+        hidden: torch.Tensor = out["representations"][ALIGNMENT_LAYERS][0]
+        return hidden
 
 
 def draw(number: int, longest: int, specials: tuple[int | None, int | None], words: range) -> Ids:
@@ -266,6 +352,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Path | None], Any], int, Any, range]] =
     "nt-v2": ("transformers, gated", nt_v2, 998, (3, None), range(6, 4102)),
     "dnabert": ("transformers", dnabert, 1022, (2, 3), range(5, 4101)),
 }
+EVERY = [*FAMILIES, ALIGNMENTS]
 
 
 if __name__ == "__main__":

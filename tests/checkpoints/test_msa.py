@@ -36,6 +36,15 @@ def test_an_alignment_agrees_with_the_published_outputs(path, tensors, key):
         torch.testing.assert_close(value, wanted, atol=ATOL, rtol=RTOL, msg=name)
 
 
+@pytest.mark.parametrize("key", ["single.0", "single.1", "single.2", "masked.0"])
+def test_without_maps_the_answer_is_the_same(path, tensors, key):
+    network = load_path(path).network
+    with torch.inference_mode():
+        found = network(tensors[f"{key}.tokens"][0])
+    wanted = tensors[f"{key}.hidden.2"][0]
+    torch.testing.assert_close(found, wanted, atol=ATOL, rtol=RTOL)
+
+
 def test_an_alignment_does_not_feel_a_deeper_neighbour(path, tensors):
     """In the reference it does: row 1 of the batch, of two rows, is scaled as if it had four."""
     network = load_path(path).network

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
 from lexome.layers.feed_forward import FeedForward
@@ -77,13 +78,20 @@ class MsaBlock(nn.Module):
     def _columns(self, x_RCD: Tensor, maps: tuple[list[Tensor], list[Tensor]] | None) -> Tensor:
         """Within each column, among its rows."""
         query, key, value_RCHd = self.column_attention.project(x_RCD, None)
-        scores_CHQK = torch.einsum("qchd,kchd->chqk", query, key)
-        weights_CHQK = scores_CHQK.float().softmax(-1)
-        if maps is not None:
+        if maps is None:
+            context = _attend_columns(query, key, value_RCHd)
+        else:
+            weights_CHQK = torch.einsum("qchd,kchd->chqk", query, key).float().softmax(-1)
             maps[1].append(weights_CHQK.transpose(0, 1))
-        context = torch.einsum("chqk,kchd->qchd", weights_CHQK.to(value_RCHd.dtype), value_RCHd)
+            context = torch.einsum("chqk,kchd->qchd", weights_CHQK.to(query.dtype), value_RCHd)
         out_RCD: Tensor = self.column_attention.output(context.flatten(-2))
         return out_RCD
+
+
+def _attend_columns(query_RCHd: Tensor, key_RCHd: Tensor, value_RCHd: Tensor) -> Tensor:
+    """The fused form of softmax(q k^T) v among the rows of each column; q comes scaled."""
+    query, key, value = (x.permute(1, 2, 0, 3) for x in (query_RCHd, key_RCHd, value_RCHd))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0).permute(2, 0, 1, 3)
 
 
 class MsaTransformer(nn.Module):
