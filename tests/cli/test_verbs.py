@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import lexome as package
+from lexome.cli.main import VERBS
 from lexome.inference.embed import embed
 from lexome.inference.model import load
 from lexome.results.tables import read_provenance
@@ -27,12 +28,13 @@ def fasta(tmp_path: Path) -> Path:
 def test_help_names_every_verb_and_every_verb_ends_with_examples(lexome):
     done = lexome("--help")
     assert done.code == 0
-    for verb in ("doctor", "embed", "finetune", "predict"):
+    for verb in VERBS:
         assert verb in done.out
         told = lexome(verb, "-h")
         assert told.code == 0
-        assert told.out.rstrip().splitlines()[-1].strip() != ""
-        assert f"  lexome {verb}" in told.out.partition("Examples:")[2]
+        examples = told.out.partition("Examples:\n")[2].rstrip().splitlines()
+        assert len(examples) >= 2, f"{verb}: its examples stand on lines of their own"
+        assert sum(f"lexome {verb}" in line for line in examples) >= 2
 
 
 def test_the_version_is_that_of_the_package(lexome):

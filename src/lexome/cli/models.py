@@ -140,7 +140,8 @@ def _print_all(json: bool) -> None:
     if json:
         options.answer({str(row[columns.MODEL]): row for row in rows}, True)
         return
-    print_table(pl.DataFrame(rows), "`lexome models show NAME` tells more")
+    title = "`lexome models show NAME` tells more"
+    print_table(pl.DataFrame(rows), title, most_rows=len(rows))
 
 
 def _print_one(name: str, entry: "Entry", json: bool) -> None:
@@ -177,17 +178,17 @@ def _print_one(name: str, entry: "Entry", json: bool) -> None:
         print(f"{what:<{width}}  {text}")
 
 
-EXAMPLES = """\\b
+EXAMPLES = """\b
 Examples:
   lexome models
   lexome models show protein-mini
 """
-FETCH_EXAMPLES = """\\b
+FETCH_EXAMPLES = """\b
 Examples:
   lexome fetch esm2-8m
   HF_ENDPOINT=https://mirror.example lexome fetch nt-v2-50m-multi
 """
-VERIFY_EXAMPLES = """\\b
+VERIFY_EXAMPLES = """\b
 Examples:
   lexome verify protein-mini
   lexome verify models/esm2-8m --json

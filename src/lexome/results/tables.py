@@ -84,7 +84,12 @@ def provenance_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.meta.json")
 
 
-def print_table(table: pl.DataFrame, title: str = "", file: TextIO | None = None) -> None:
+def print_table(
+    table: pl.DataFrame,
+    title: str = "",
+    file: TextIO | None = None,
+    most_rows: int = MAX_ROWS_SHOWN,
+) -> None:
     """Show a table to people on a terminal (the first rows of a long one), as CSV in a pipe."""
     file = file or sys.stdout
     if not file.isatty():
@@ -94,12 +99,12 @@ def print_table(table: pl.DataFrame, title: str = "", file: TextIO | None = None
     shown = Table(title=Text(title) if title else None, title_justify="left")
     for name, dtype in table.schema.items():
         shown.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
-    for row in table.head(MAX_ROWS_SHOWN).iter_rows():
+    for row in table.head(most_rows).iter_rows():
         shown.add_row(*[_readable(value) for value in row])
     console = Console(file=file, highlight=False)
     console.print(shown)
-    if table.height > MAX_ROWS_SHOWN:
-        console.print(f"{table.height - MAX_ROWS_SHOWN:,} more rows; write all with -o FILE")
+    if table.height > most_rows:
+        console.print(f"{table.height - most_rows:,} more rows; write all with -o FILE")
 
 
 def find_writer(path: Path) -> Writer:
@@ -185,4 +190,6 @@ def _readable(value: object) -> Text:
     """A value as a person reads it; Text, because brackets in a string are no markup."""
     if isinstance(value, float):
         return Text(f"{value:.4g}")
+    if type(value) is int and abs(value) >= 10_000:
+        return Text(f"{value:,}")
     return Text("" if value is None else str(value))
