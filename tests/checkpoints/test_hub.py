@@ -72,6 +72,7 @@ def test_the_held_revision_stays_where_the_branch_moves_on(hub):
     hub.commit = "d" * 40
     assert fetch()[1]["revision"] == first
     assert fetch("--revision", "main")[1]["revision"] == "d" * 40
+    assert fetch()[1]["revision"] == first
 
 
 def test_a_file_that_is_not_what_the_hub_says_is_refused(hub):

@@ -38,7 +38,7 @@ def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
     held = read_held(hub_id)
     directory = _download(hub_id, offline, revision or held.get("revision"))
     if not offline or held:
-        hold(hub_id, directory.name, directory, held if revision is None else {})
+        hold(hub_id, directory.name, directory, held)
     return directory
 
 
@@ -99,14 +99,15 @@ def fetch_file(name: str, entry: Entry, offline: bool) -> Path:
 
 
 def hold(name: str, revision: str, directory: Path, held: dict[str, Any]) -> None:
-    """Compare the weight files with the hashes that were held, and hold those that are new.
+    """Compare the weight files with their hashes, and hold those that are new.
+
+    Of a revision other than the held one nothing is held: it was asked for by name.
 
     Raises:
         CheckpointError: a file that differs from its hash.
     """
-    if held.get("revision") not in (None, revision):
-        return
-    known: dict[str, Any] = dict(held.get("files", {}))
+    is_other = held.get("revision") not in (None, revision)
+    known: dict[str, Any] = {} if is_other else dict(held.get("files", {}))
     for path in sorted(directory.iterdir()):
         if path.suffix not in (".safetensors", ".bin", ".pt"):
             continue
@@ -127,7 +128,7 @@ def hold(name: str, revision: str, directory: Path, held: dict[str, Any]) -> Non
                     f"to delete {path.resolve()} and fetch it again",
                 )
         known[path.name] = {"sha256": found, "size": size, "stamp": stamp}
-    if known != held.get("files"):
+    if not is_other and known != held.get("files"):
         held_path(name).parent.mkdir(parents=True, exist_ok=True)
         write_json(held_path(name), {"revision": revision, "files": known})
 
