@@ -6,12 +6,14 @@ inert placeholder takes its place and is named in the result. Both formats are r
 of today and what torch wrote before 1.6; tensors lie in the mapped file until they are used.
 """
 
+import errno
 import io
 import mmap
 import pickle
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -68,9 +70,14 @@ def read_torch_file(path: Path) -> TorchFile:
         raise
     except FileNotFoundError:
         _refuse(path, "no such file")
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:  # a place in the file that cannot be
+            raise
+        _refuse(path, f"a broken file ({problem})")
     except (
         pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError, KeyError,
         IndexError, TypeError, AttributeError, OverflowError, RuntimeError, RecursionError,
+        zlib.error,
     ) as problem:  # fmt: skip
         # Whatever a hostile or cut-off pickle makes the unpickler stumble over.
         _refuse(path, f"a broken file ({type(problem).__name__}: {str(problem)[:120]})")
