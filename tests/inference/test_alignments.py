@@ -167,3 +167,9 @@ def test_the_command_line(path, a3m, tmp_path, capsys, monkeypatch):
         capsys, monkeypatch, "finetune", table, "-m", path, "--label", "label", "-o", tmp_path / "r"
     )
     assert "a model of alignments" in done.error
+
+
+def test_a_later_sequence_that_is_too_long_stops_contacts_before_the_first(esm2):
+    single = lexome.load(str(esm2), device="cpu")
+    with pytest.raises(InputError, match="1,023 residues, expected at most 1,022"):
+        next(find_contacts(single, ["MKTAYIAK", "A" * 1023]))

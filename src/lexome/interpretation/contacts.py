@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel, read
 from lexome.inference.model import Model
 from lexome.io.sources import read_records
@@ -42,7 +43,17 @@ def find_contacts(
             assert found.contacts is not None
             yield Contacts(alignment.name, alignment.rows[0], found.contacts)
         return
-    for record in read_records(source, proteins=True):
+    records = list(read_records(source, proteins=True))
+    limit = model.card.context - model.tokenizer.num_specials
+    for record in records:  # all, before the first is run
+        if len(record.sequence) > limit:
+            raise InputError(
+                record.id,
+                f"{len(record.sequence):,} residues",
+                f"at most {limit:,}",
+                "a domain of it: contacts are not put together from windows",
+            )
+    for record in records:
         one = model.run([(record.id, record.sequence)], ["contacts"])[0]
         assert one.contacts is not None
         yield Contacts(record.id, record.sequence, one.contacts)
