@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lexome.batches import shard_writer
 from lexome.batches.shard_writer import ShardWriter, Spool, first_ones, read_bucket
-from lexome.batches.shards import Part, hash_file
+from lexome.batches.shards import Part
+from lexome.results.files import hash_file
 from tests.toy_shards import decode, encode, proteins, read_part
 
 # few letters and lengths, so that copies are common

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from lexome.checkpoints.catalogue import catalogue, find_entry
-from lexome.checkpoints.hub import hash_file, held_path, read_held
+from lexome.checkpoints.hub import held_path, read_held
 from lexome.checkpoints.load import find_source
 from lexome.errors import EnvironmentProblem, InputError
+from lexome.results.files import hash_file
 from tests.commands import ROOT, run_process
 from tests.mock_hub import serve_hub
 

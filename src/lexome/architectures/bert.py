@@ -120,14 +120,6 @@ class Bert(nn.Module):
             raise ValueError("this model has no pooler")
         return torch.tanh(self.pooler(first_SD))
 
-    def initialize(self, std: float = 0.02) -> None:
-        """Random weights to train from: normal(0, 0.02) matrices, zero biases, unit norms."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=std)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-
     def _find_slopes(self, device: torch.device) -> Tensor | None:
         if self.config.positions != "alibi":
             return None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome.errors import EnvironmentProblem, InputError
+from lexome.results.files import hash_file
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -153,16 +154,6 @@ def verify_shards(
                 f"{expected[:12]}, as when the corpus was made",
                 REMAKE,
             )
-
-
-def hash_file(path: Path, advance: Callable[[int], None] = lambda n: None) -> str:
-    """SHA-256 of a file, a block at a time."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-            advance(len(block))
-    return digest.hexdigest()
 
 
 def write_manifest_parts(parts: Mapping[str, Sequence[Shard]]) -> dict[str, list[dict[str, Any]]]:

@@ -1,6 +1,5 @@
 """Published files on this machine: fetched once, their hashes held from then on."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from lexome.checkpoints.catalogue import Entry
 from lexome.errors import CheckpointError, EnvironmentProblem, InputError
 from lexome.io.download import cache_folder, download_file
-from lexome.results.files import write_json
+from lexome.results.files import hash_file, write_json
 
 # What a model directory may hold that we read; nothing else is fetched from a hub.
 WANTED = [
@@ -145,12 +144,3 @@ def read_held(name: str) -> dict[str, Any]:
 def held_path(name: str) -> Path:
     """Where the hashes of a model are kept."""
     return cache_folder("hashes") / f"{name.replace('/', '--')}.json"
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """A model by name: the catalogue's, a directory, or a hub repository."""
 
-import hashlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
@@ -11,9 +10,10 @@ from lexome import __version__
 from lexome.checkpoints.catalogue import RECIPE, RECIPES, Entry, catalogue
 from lexome.checkpoints.hub import fetch, fetch_file
 from lexome.checkpoints.layouts import load_path, model_files
-from lexome.checkpoints.loaded import count_parameters
+from lexome.checkpoints.loaded import Loaded, count_parameters
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.io.streams import suggest_paths
+from lexome.results.files import hash_files
 from lexome.tokenizers.interface import Tokenizer
 
 
@@ -61,7 +61,11 @@ def load_checkpoint(name: str, offline: bool = False, revision: str | None = Non
         CheckpointError: files that do not fit together or another architecture.
     """
     source = find_source(name, offline, revision)
-    loaded = load_path(source.path)
+    return describe(name, source, load_path(source.path))
+
+
+def describe(name: str, source: Source, loaded: Loaded) -> Checkpoint:
+    """What was loaded, with its card."""
     card = ModelCard(
         name=source.name,
         family=loaded.family,
@@ -134,9 +138,4 @@ def _known_source(name: str, entry: Entry, offline: bool, revision: str | None) 
 
 def hash_weights(path: Path) -> str:
     """SHA-256 over the weight files in the order of their names."""
-    digest = hashlib.sha256()
-    for file_path in model_files(path):
-        with file_path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return hash_files(model_files(path))

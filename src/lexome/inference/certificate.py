@@ -12,7 +12,7 @@ from lexome.architectures.families import build, settings_of
 from lexome.batches.packing import pack
 from lexome.batches.padding import pad
 from lexome.checkpoints.layouts import load_path
-from lexome.checkpoints.load import ModelCard, find_source, load_checkpoint
+from lexome.checkpoints.load import ModelCard, describe, find_source
 from lexome.checkpoints.renaming import Accounting
 from lexome.inference.model import OUTPUTS, Model
 from lexome.inference.references import find_reference
@@ -68,10 +68,10 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
     Raises:
         CheckpointError: a checkpoint that cannot be loaded.
     """
-    checkpoint = load_checkpoint(name, offline, revision)
-    path = find_source(name, offline, revision).path
-    accounting = load_path(path).accounting
-    answer = find_reference(checkpoint.card.layout, path)
+    source = find_source(name, offline, revision)
+    loaded = load_path(source.path)
+    checkpoint, accounting = describe(name, source, loaded), loaded.accounting
+    answer = find_reference(loaded.layout, source.path)
     told = answer.reference.name if answer.reference else answer.reason
     if checkpoint.card.family == "msa":
         checks = _check_alignment(checkpoint.network, checkpoint.tokenizer, answer.reference)

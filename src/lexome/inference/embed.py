@@ -28,7 +28,7 @@ from lexome.sequence.alphabet import (
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.tokenizers.interface import TokenIds, Tokenizer
+from lexome.tokenizers.interface import TokenIds
 
 FloatArray = NDArray[np.float32]
 EmbedPooling = Literal["mean", "max", "cls", "none"]
@@ -140,13 +140,13 @@ def embed_records(
         for record in records:
             prepared = prepare(model, record, recipe, policy, counts)
             tokens = prepared.tokens
-            end = len(tokens) - tokenizer.num_after
-            inner = tokens[tokenizer.num_before : end]
+            inner = tokens[tokenizer.inner]
             windows = _windows(model, len(inner), policy)
             waiting.append((record.id, prepared, windows))
             for window in windows:
                 parts = [tokens[: tokenizer.num_before], inner[window.start : window.end]]
-                yield Piece(record.id, np.concatenate([*parts, tokens[end:]]))
+                parts.append(tokens[len(tokens) - tokenizer.num_after :])
+                yield Piece(record.id, np.concatenate(parts))
 
     keep_tokens = recipe.pooling == "none" or policy.kind == "window"
     compute = (residue_vectors if keep_tokens else pooled_vectors)(model, recipe)
@@ -189,14 +189,14 @@ def prepare(
         starts = [0, len(whole) - policy.tail]
     # Each end by itself: no token lies across the cut.
     found = tokenizer.encode_many(parts, recipe.unknown, [record.id] * len(parts))
-    inner = slice(tokenizer.num_before, -tokenizer.num_after or None)
+    inner = tokenizer.inner
     one = found.one(0)
     ids = [one[: tokenizer.num_before], *(found.one(i)[inner] for i in range(len(parts)))]
     ids.append(one[len(one) - tokenizer.num_after :])
     tokens, used = np.concatenate(ids), sum(map(len, parts))
     _check_length(model, tokens, policy, record.id)
     spans: list[tuple[int, int]] = []
-    if recipe.pooling == "none" and not _is_per_letter(tokenizer):
+    if recipe.pooling == "none" and not tokenizer.is_per_letter:
         for part, start in zip(parts, starts, strict=True):
             own = tokenizer.spans(part, recipe.unknown, record.id)[inner]
             spans += [(a + start, b + start) for a, b in own]
@@ -213,7 +213,6 @@ def _prepare_as_given(
     """Texts whose letters are not those that the model sees: masked ones, and the reference's."""
     sequence, tokenizer = record.sequence, model.tokenizer
     whole = tokenizer.encode(sequence, recipe.unknown, record.id)
-    inner = slice(tokenizer.num_before, -tokenizer.num_after or None)
     spans: list[tuple[int, int]] = []
     if isinstance(tokenizer, CharacterTokenizer):
         if counts is not None:
@@ -231,14 +230,10 @@ def _prepare_as_given(
                 "`--long window`, or the ends of the sequence as an input of their own",
             )
         if recipe.pooling == "none":
-            spans = tokenizer.spans(sequence, recipe.unknown, record.id)[inner]
+            spans = tokenizer.spans(sequence, recipe.unknown, record.id)[tokenizer.inner]
     tokens = np.array(whole, np.uint32)
     _check_length(model, tokens, policy, record.id)
     return Prepared(tokens, length, used, spans)
-
-
-def _is_per_letter(tokenizer: Tokenizer) -> bool:
-    return isinstance(tokenizer, CharacterTokenizer)
 
 
 def _replaced(tokenizer: CharacterTokenizer, sequence: str, unknown: UnknownPolicy) -> Counter[str]:
@@ -274,8 +269,7 @@ def _crop(residues: Any, policy: LongPolicy) -> Any:
 
 
 def _check_length(model: Model, tokens: TokenIds, policy: LongPolicy, name: str) -> None:
-    specials = model.tokenizer.num_before + model.tokenizer.num_after
-    unit = "residues" if _is_per_letter(model.tokenizer) else "tokens"
+    specials, unit = model.tokenizer.num_specials, model.tokenizer.unit
     length = len(tokens) - specials
     if length < 1:
         raise InputError(name, f"0 {unit}", "at least one", "to drop this sequence")
@@ -298,8 +292,7 @@ def check_layer(model: Model, layer: int) -> int:
 
 def _windows(model: Model, length: int, policy: LongPolicy) -> list[Window]:
     if policy.kind == "window":
-        specials = model.tokenizer.num_before + model.tokenizer.num_after
-        return plan_windows(length, model.card.context - specials)
+        return plan_windows(length, model.card.context - model.tokenizer.num_specials)
     return [Window(0, length, 0, length)]
 
 
@@ -313,7 +306,7 @@ def _hidden(model: Model, packed: Packed, layer: int) -> Tensor:
 
 def pooled_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
     """What turns a packed batch into one vector a sequence, special tokens left out of the pool."""
-    layer, inner = check_layer(model, recipe.layer), _inner(model)
+    layer, inner = check_layer(model, recipe.layer), model.tokenizer.inner
 
     def compute(packed: Packed) -> list[FloatArray]:
         parts = packed.layout.split(_hidden(model, packed, layer).float())
@@ -330,18 +323,13 @@ def pooled_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[Floa
 
 def residue_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[FloatArray]]:
     """What turns a packed batch into one matrix (L, D) a sequence."""
-    layer, inner = check_layer(model, recipe.layer), _inner(model)
+    layer, inner = check_layer(model, recipe.layer), model.tokenizer.inner
 
     def compute(packed: Packed) -> list[FloatArray]:
         hidden_TD = _hidden(model, packed, layer).float().cpu()
         return [part[inner].numpy() for part in packed.layout.split(hidden_TD)]
 
     return compute
-
-
-def _inner(model: Model) -> slice:
-    """The tokens of a sequence between its special ones."""
-    return slice(model.tokenizer.num_before, -model.tokenizer.num_after or None)
 
 
 def _kept(residues_LD: FloatArray, window: Window) -> FloatArray:

@@ -96,8 +96,8 @@ class Model:
         for record in read_records(source, proteins=self.tokenizer.alphabet.is_protein):
             ids = self.tokenizer.encode(record.sequence, unknown, record.id)
             if policy.kind == "refuse":
-                specials = self.tokenizer.num_before + self.tokenizer.num_after
-                check_length(len(ids) - specials, self.card.context - specials, record.id)
+                specials, unit = self.tokenizer.num_specials, self.tokenizer.unit
+                check_length(len(ids) - specials, self.card.context - specials, record.id, unit)
             pieces.append(Piece(record.id, ids))
         return self._run_pieces(pieces, outputs)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import os
@@ -9,7 +10,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink()
     with suppress(OSError):  # some systems cannot flush a folder; the file itself is safe
         _flush_to_disk(path.parent, os.O_RDONLY)
+
+
+def hash_file(path: Path, advance: Callable[[int], None] = lambda n: None) -> str:
+    """SHA-256 of a file, a block at a time; `advance` is told of each block's bytes."""
+    return hash_files([path], advance)
+
+
+def hash_files(paths: Iterable[Path], advance: Callable[[int], None] = lambda n: None) -> str:
+    """SHA-256 over files in their order, as if they were one."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+                advance(len(block))
+    return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

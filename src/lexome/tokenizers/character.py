@@ -35,6 +35,8 @@ class CharacterTokenizer(PieceTokenizer):
     [(0, 0), (0, 1), (1, 2), (2, 3), (3, 3)]
     """
 
+    is_per_letter = True
+
     def __init__(self, vocabulary: Sequence[str] | None = None, alphabet: str = "protein") -> None:
         self.vocabulary = tuple(vocabulary) if vocabulary is not None else esm_vocabulary()
         self.alphabet = ALPHABETS[alphabet]

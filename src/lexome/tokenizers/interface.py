@@ -1,6 +1,7 @@
 """What every tokenizer answers, and the values it hands over."""
 
 # Letters: S sequences, T tokens over all of them (special tokens counted).
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -46,6 +47,14 @@ class Tokenizer(Protocol):
     mask_id: int
     num_before: int
     num_after: int
+    is_per_letter: bool
+
+    @property
+    def num_specials(self) -> int: ...
+    @property
+    def inner(self) -> slice: ...
+    @property
+    def unit(self) -> str: ...
 
     def encode(
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
@@ -63,18 +72,35 @@ class Tokenizer(Protocol):
     def settings(self) -> dict[str, Any]: ...
 
 
-class PieceTokenizer:
+class PieceTokenizer(ABC):
     """What tokenizers share that can tell the pieces of one text: its ids, and their spans.
 
     Every sequence begins with `cls_id` and, where `num_after` is 1, ends with `eos_id`.
     """
 
     num_before, num_after = 1, 1
+    is_per_letter = False  # whether every residue is a token of its own
     cls_id: int
     eos_id: int
 
+    @abstractmethod
     def _pieces(self, sequence: str, unknown: UnknownPolicy, name: str) -> list[Piece]:
-        raise NotImplementedError
+        """The tokens of one text, special ones left out."""
+
+    @property
+    def num_specials(self) -> int:
+        """Special tokens of every sequence."""
+        return self.num_before + self.num_after
+
+    @property
+    def inner(self) -> slice:
+        """Where the other tokens stand."""
+        return slice(self.num_before, -self.num_after or None)
+
+    @property
+    def unit(self) -> str:
+        """What lengths are counted in."""
+        return "residues" if self.is_per_letter else "tokens"
 
     def encode(
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"

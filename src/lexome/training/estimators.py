@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lexome.batches.windows import check_length, parse_long
+from lexome.batches.windows import parse_long
 from lexome.devices import choose_device
 from lexome.errors import InputError
 from lexome.evaluation.clusters import similarity_groups
@@ -237,10 +237,9 @@ def _draw_seed(random_state: Any) -> int:
 def _check_lengths(sequences: Sequence[str], setup: Setup, long: str, announce: bool) -> None:
     """Refuse sequences that are too long; announce a crop that nobody asked for."""
     policy = parse_long(long)
-    if policy.kind == "refuse" and setup.context is not None:
+    if policy.kind == "refuse":
         for i, sequence in enumerate(sequences):
-            unit = "residues" if setup.is_per_letter else "tokens"
-            check_length(setup.num_tokens(sequence, f"X[{i}]"), setup.context, f"X[{i}]", unit)
+            setup.check_length(sequence, f"X[{i}]")
     if policy.kind == "crop" and announce:
         kept = policy.head + policy.tail
         longer = sum(len(sequence) > kept for sequence in sequences)

@@ -78,7 +78,7 @@ def inputs_of(examples: Examples, rows: Rows) -> Inputs | None:
 
 def encode_examples(sequences: Sequence[str], tokenizer: Tokenizer) -> list[TokenIds]:
     """Token ids of clean sequences; letters for which there is no token were mapped before."""
-    policy: UnknownPolicy = "refuse" if isinstance(tokenizer, CharacterTokenizer) else "map"
+    policy: UnknownPolicy = "refuse" if tokenizer.is_per_letter else "map"
     batch = tokenizer.encode_many(sequences, policy)
     return [batch.one(i) for i in range(len(sequences))]
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from lexome.batches.order import mix
 from lexome.batches.shard_writer import Sequences, first_ones, read_bucket
-from lexome.batches.shards import hash_file
 from lexome.evaluation.kin import SEARCHES
 from lexome.io.sources import read_records
 from lexome.progress import show_progress
-from lexome.results.files import atomic_path, translate_disk_errors
+from lexome.results.files import atomic_path, hash_file, translate_disk_errors
 from lexome.seeds import derive_seed
 from lexome.sequence.alphabet import clean_sequence
 from lexome.tokenizers.character import CharacterTokenizer

@@ -15,6 +15,7 @@ from lexome.errors import InputError
 from lexome.io.roles import find_column, guess_column
 from lexome.io.tables import open_table
 from lexome.io.unique_ids import Place, repeated_id
+from lexome.results.files import hash_file
 from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
@@ -275,9 +276,5 @@ def describe_source(source: Any) -> dict[str, object]:
         path = Path(source)
         if not path.is_file():  # a pipe has nothing left to hash
             return {"path": str(path), "sha256": None}
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return {"path": str(path), "sha256": digest.hexdigest()}
+        return {"path": str(path), "sha256": hash_file(path)}
     return {"path": f"<{type(source).__name__} in memory>", "sha256": None}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from lexome.batches.windows import check_length, parse_long, plan_windows
+from lexome.batches.windows import parse_long, plan_windows
 from lexome.errors import InputError
 from lexome.inference.parts import (
     Answer,
@@ -232,10 +232,8 @@ def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: Lett
     letters.add(counts)
     if not sequence:
         raise InputError(record.id, "0 residues", "at least one", "to drop this record")
-    setup = fitted.setup
-    if parse_long(fitted.settings.recipe.long).kind == "refuse" and setup.context:
-        unit = "residues" if setup.is_per_letter else "tokens"
-        check_length(setup.num_tokens(sequence, record.id), setup.context, record.id, unit)
+    if parse_long(fitted.settings.recipe.long).kind == "refuse":
+        fitted.setup.check_length(sequence, record.id)
     return sequence
 
 

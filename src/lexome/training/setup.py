@@ -25,7 +25,7 @@ from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
 from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
-from lexome.training.settings import RECIPES, FinetuneSettings
+from lexome.training.settings import FinetuneSettings
 
 # Parts of a loaded network that answer what it was pre-trained for; fine-tuning leaves them out.
 HEADS = ("language_model_head", "contact_head", "pooler", "next_sentence_head")
@@ -52,15 +52,19 @@ class Setup(NamedTuple):
     @property
     def is_per_letter(self) -> bool:
         """Whether every residue is a token of its own."""
-        return isinstance(self.tokenizer, CharacterTokenizer)
+        return self.tokenizer.is_per_letter
 
     def num_tokens(self, sequence: str, id: str) -> int:
         """Tokens of a clean sequence, special ones left out."""
         if self.is_per_letter:
             return len(sequence)
-        tokenizer = self.tokenizer
-        specials = tokenizer.num_before + tokenizer.num_after
-        return len(tokenizer.encode(sequence, "map", id)) - specials
+        found = self.tokenizer.encode_many([sequence], "map", [id])
+        return len(found.ids_T) - self.tokenizer.num_specials
+
+    def check_length(self, sequence: str, id: str) -> None:
+        """Refuse a clean sequence beyond the model's context."""
+        if self.context is not None:
+            check_length(self.num_tokens(sequence, id), self.context, id, self.tokenizer.unit)
 
 
 def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> Setup:
@@ -95,7 +99,7 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
     if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     tokenizer = checkpoint.tokenizer
-    context = card.context - tokenizer.num_before - tokenizer.num_after
+    context = card.context - tokenizer.num_specials
     return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared)
 
 
@@ -106,7 +110,7 @@ def suit_lengths(settings: FinetuneSettings, setup: Setup) -> FinetuneSettings:
     where a token is not a residue, sequences beyond the context are refused instead.
     """
     policy, context = parse_long(settings.recipe.long), setup.context
-    if policy.kind != "crop" or context is None or settings.model in RECIPES:
+    if policy.kind != "crop" or context is None:
         return settings
     if not setup.is_per_letter:
         long = "refuse"
@@ -164,10 +168,9 @@ def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setu
     policy = parse_long(long)
     if policy.kind == "crop":
         sequences = [crop(sequence, policy.head, policy.tail) for sequence in sequences]
-    if policy.kind in ("crop", "refuse") and setup.context is not None:
+    if policy.kind in ("crop", "refuse"):
         for id, sequence in zip(ids, sequences, strict=True):
-            unit = "residues" if setup.is_per_letter else "tokens"
-            check_length(setup.num_tokens(sequence, id), setup.context, id, unit)
+            setup.check_length(sequence, id)
     return list(sequences)
 
 

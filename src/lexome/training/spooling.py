@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lexome.batches.shard_writer import Spool
-from lexome.batches.shards import hash_file
 from lexome.io.sources import read_records
 from lexome.progress import show_progress
-from lexome.results.files import write_json
+from lexome.results.files import hash_file, write_json
 from lexome.sequence.alphabet import ALPHABETS, clean_sequence
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
