@@ -58,3 +58,14 @@ def test_the_help_of_every_verb_loads_nothing_heavy_and_ends_with_examples() -> 
         assert f"lexome {verb}" in done.stdout.split("Options:")[-1], (
             f"{verb}: no examples at the end"
         )
+
+
+def test_loading_weights_does_not_load_the_compiler() -> None:
+    done = run_python(
+        "import sys, lexome\n"
+        "model = lexome.load('protein-mini', device='cpu', offline=True)\n"
+        "model.run('MKV')\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "False"

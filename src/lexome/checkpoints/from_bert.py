@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lexome.architectures.bert import Bert, BertConfig
+from lexome.checkpoints.blank import no_values
 from lexome.checkpoints.from_esm import strip_prefix
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.renaming import Rule, Unused, fill, note_placeholders, rename
@@ -162,7 +162,7 @@ def _load(
         next_sentence_head="next_sentence_head" in parts,
         context=whole(settings, "max_position_embeddings", where, 512),
     )
-    with torch.device("meta"):
+    with no_values():
         network = Bert(config)
     fill(network, renamed, str(directory))
     notes = note_placeholders(read.placeholders)

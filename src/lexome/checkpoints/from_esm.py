@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lexome.architectures.encoder import Encoder, EncoderConfig
+from lexome.checkpoints.blank import no_values
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.renaming import Rule, Unused, fill, note_placeholders, rename
 from lexome.checkpoints.settings import read_eps, read_sizes, require, whole
@@ -167,7 +168,7 @@ def rules_of(variant: Variant) -> tuple[list[Rule], list[Unused]]:
 
 def build_filled(config: EncoderConfig, tensors: dict[str, Tensor], where: str) -> Encoder:
     """An encoder with exactly these weights."""
-    with torch.device("meta"):  # no memory and no random values for what the file will fill
+    with no_values():
         network = Encoder(config)
     fill(network, tensors, where)
     return network.eval()

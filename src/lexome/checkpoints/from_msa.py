@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lexome.architectures.msa import MsaConfig, MsaTransformer
+from lexome.checkpoints.blank import no_values
 from lexome.checkpoints.from_fair import HEAD, SENTENCE, SIZES, FairFile
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.renaming import Rule, fill, note_placeholders, rename
@@ -73,7 +72,7 @@ def load_msa(path: Path, file: FairFile) -> Loaded:
         depth=rows_RD.shape[0],
         row_width=None if rows_RD.shape[1] == sizes["width"] else rows_RD.shape[1],
     )
-    with torch.device("meta"):
+    with no_values():
         network = MsaTransformer(config)
     fill(network, renamed | {"rows": rows_RD}, where)
     notes = note_placeholders(file.placeholders)

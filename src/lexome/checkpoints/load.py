@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from lexome import __version__
 from lexome.checkpoints.catalogue import RECIPE, RECIPES, Entry, catalogue
+from lexome.checkpoints.hashes import hash_weights
 from lexome.checkpoints.hub import fetch, fetch_file
 from lexome.checkpoints.layouts import load_path, model_files
 from lexome.checkpoints.loaded import Loaded, count_parameters
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.io.streams import suggest_paths
-from lexome.results.files import hash_files
 from lexome.tokenizers.interface import Tokenizer
 
 
@@ -76,7 +76,7 @@ def describe(name: str, source: Source, loaded: Loaded) -> Checkpoint:
         licence=source.licence,
         source=name,
         revision=source.revision,
-        sha256=hash_weights(source.path),
+        sha256=hash_weights(model_files(source.path)),
         embedding_recipe=RECIPES.get(loaded.layout, RECIPE),
         unused=dict(loaded.accounting.unused),
         notes=loaded.notes,
@@ -134,8 +134,3 @@ def _known_source(name: str, entry: Entry, offline: bool, revision: str | None) 
         return Source(fetch_file(name, entry, offline), name, "unknown", entry.licence)
     directory = fetch(entry.hub, offline, revision)
     return Source(directory, name, directory.name, entry.licence)
-
-
-def hash_weights(path: Path) -> str:
-    """SHA-256 over the weight files in the order of their names."""
-    return hash_files(model_files(path))

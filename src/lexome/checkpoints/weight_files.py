@@ -8,6 +8,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from lexome.checkpoints.mapped import map_tensors
 from lexome.checkpoints.torch_files import Placeholder, read_torch_file
 from lexome.errors import CheckpointError
 
@@ -117,9 +118,9 @@ def check_tensors(state: object, where: str) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - a safetensors handle is no dict
-                yield name, file.get_tensor(name)
-    except SafetensorError as problem:
+            names = list(file.keys())
+        yield from map_tensors(path, names)
+    except (SafetensorError, ValueError) as problem:
         raise CheckpointError(
             str(path), f"a broken file ({problem})", "whole safetensors", "a fresh download"
         ) from problem

@@ -48,10 +48,12 @@ def fetch(
     HF_ENDPOINT names a mirror, HF_HOME another cache. A broken-off download goes on where it
     stopped. The hashes of the weights are held from the first download on.
     """
-    from lexome.checkpoints.load import find_source, hash_weights
+    from lexome.checkpoints.hashes import hash_weights
+    from lexome.checkpoints.layouts import model_files
+    from lexome.checkpoints.load import find_source
 
     found = find_source(name, offline=False, revision=revision)
-    digest = hash_weights(found.path)
+    digest = hash_weights(model_files(found.path))
     options.say("Fetched", f"{found.name}, revision {found.revision}", quiet)
     options.say("Directory", str(found.path), quiet)
     options.say("SHA-256", digest, quiet)

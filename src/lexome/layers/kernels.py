@@ -5,6 +5,7 @@ machine and the torch version are known good, and tested against the plain brick
 """
 
 # Letters: T tokens, H heads, d head width, P = d / 2 pairs, D width, F feed-forward width.
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -201,17 +202,31 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     """
     on_cpu = next(network.parameters()).device.type == "cpu"
     linear = PackedLinear if on_cpu and has_packed_linear() else PlainLinear
-    attentions = [m for m in network.modules() if isinstance(m, Attention)]
+    heads = [m.num_heads for m in network.modules() if isinstance(m, Attention)]
     turned = any(isinstance(m, Rotary) for m in network.modules())
+
+    def make_fast(brick: nn.Module) -> nn.Module | None:
+        if isinstance(brick, Attention):
+            return FastAttention(brick, linear, batch_hint, turned)
+        if isinstance(brick, Rotary):
+            return FastRotary(brick, heads[0])
+        if isinstance(brick, FeedForward):
+            return FastFeedForward(brick, linear, batch_hint)
+        if isinstance(brick, GatedFeedForward):
+            return FastGatedFeedForward(brick, linear, batch_hint)
+        return None
+
     with torch.no_grad():
-        for parent in list(network.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, Attention):
-                    setattr(parent, name, FastAttention(child, linear, batch_hint, turned))
-                elif isinstance(child, Rotary):
-                    setattr(parent, name, FastRotary(child, attentions[0].num_heads))
-                elif isinstance(child, FeedForward):
-                    setattr(parent, name, FastFeedForward(child, linear, batch_hint))
-                elif isinstance(child, GatedFeedForward):
-                    setattr(parent, name, FastGatedFeedForward(child, linear, batch_hint))
+        _swap(network, make_fast)
     return network.requires_grad_(False)
+
+
+def _swap(parent: nn.Module, make_fast: Callable[[nn.Module], nn.Module | None]) -> None:
+    """Each brick is let go before the next is made, so one needs the room of two, not the model."""
+    for name in [name for name, _ in parent.named_children()]:
+        brick = getattr(parent, name)
+        fast = make_fast(brick)
+        if fast is None:
+            _swap(brick, make_fast)
+        else:
+            setattr(parent, name, fast)

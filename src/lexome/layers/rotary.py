@@ -26,8 +26,9 @@ class Rotary(nn.Module):
 
     def __init__(self, head_width: int, base: float = 10000.0) -> None:
         super().__init__()
-        exponents_P = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
-        self.register_buffer("inv_freq", 1.0 / base**exponents_P)
+        # Always on the CPU first: elsewhere the last digit may differ.
+        even_P = torch.arange(0, head_width, 2, dtype=torch.float32, device="cpu")
+        self.register_buffer("inv_freq", 1.0 / base ** (even_P / head_width))
 
     def forward(self, positions_N: Tensor) -> Turn:
         """The turn for each position."""
