@@ -1,13 +1,17 @@
 """Batches, draws and noise: what each training step sees."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 
+from lexome.batches.windows import parse_long
 from lexome.seeds import numpy_generator
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import TokenIds
+from lexome.tokenizers.overlapping import OverlappingTokenizer
 from lexome.training.examples import (
     SIMILAR,
     Examples,
@@ -37,6 +41,25 @@ def test_every_negative_is_drawn_equally_often(num_negatives):
     counts = [seen[row] for row in rows[~positive].tolist()]
     assert sum(counts) == 20 * 30
     assert max(counts) - min(counts) <= 1
+
+
+def encode_whole(sequences: Sequence[str]) -> list[TokenIds]:
+    ids = [f"row {i}" for i in range(len(sequences))]
+    return encode_examples(sequences, ids, parse_long("whole"), TOKENIZER)
+
+
+def test_no_token_lies_across_a_crop() -> None:
+    sequence = "ACGTACGGTTCA"
+    tokenizer = OverlappingTokenizer(4)
+    (cropped,) = encode_examples([sequence], ["a"], parse_long("crop:5+4"), tokenizer)
+    head, tail = tokenizer.encode(sequence[:5]), tokenizer.encode(sequence[-4:])
+    assert list(cropped) == [*head[:-1], *tail[1:]]
+
+
+def test_a_crop_of_letters_is_the_crop_of_the_text() -> None:
+    sequence = "MKTAYIAKQR"
+    (cropped,) = encode_examples([sequence], ["a"], parse_long("crop:3+2"), TOKENIZER)
+    assert list(cropped) == TOKENIZER.encode("MKTQR")
 
 
 def test_a_draw_depends_on_seed_and_epoch_alone():
@@ -85,7 +108,7 @@ def test_where_rows_are_padded_the_padding_counts():
 
 
 def test_noise_replaces_by_kin_hides_and_leaves_special_tokens():
-    clean = encode_examples(random_proteins(50, low=100, high=200), TOKENIZER)
+    clean = encode_whole(random_proteins(50, low=100, high=200))
     noisy = add_noise(clean, Noise(0.1, 0.2), TOKENIZER, numpy_generator("noise"))
     before, after = np.concatenate(clean), np.concatenate(noisy)
     assert [len(ids) for ids in noisy] == [len(ids) for ids in clean]
@@ -102,13 +125,13 @@ def test_noise_replaces_by_kin_hides_and_leaves_special_tokens():
 
 
 def test_without_noise_the_very_same_tokens_come_back():
-    clean = encode_examples(["MKT", "GAVL"], TOKENIZER)
+    clean = encode_whole(["MKT", "GAVL"])
     assert add_noise(clean, Noise(0.0, 0.0), TOKENIZER, numpy_generator("n")) is clean
 
 
 @pytest.mark.parametrize("as_rows", [False, True])
 def test_a_batch_holds_the_tokens_and_features_of_its_rows(as_rows):
-    tokens = encode_examples(["MKT", "GAVLI", "W"], TOKENIZER)
+    tokens = encode_whole(["MKT", "GAVLI", "W"])
     features = torch.arange(6.0).view(3, 2)
     examples = Examples(tokens, features, np.zeros(3), as_rows, TOKENIZER.pad_id, "cpu")
     assert examples.lengths.tolist() == [5, 7, 3]

@@ -58,6 +58,17 @@ def crop(sequence: Residues, head: int, tail: int) -> Residues:
     return sequence[:head] + sequence[len(sequence) - tail :]
 
 
+def ends(sequence: str, head: int, tail: int) -> list[str]:
+    """What `crop` leaves, not joined: both ends, or the whole sequence where it is short.
+
+    >>> ends("ABCDEFGH", 2, 3), ends("ABC", 2, 3)
+    (['AB', 'FGH'], ['ABC'])
+    """
+    if len(sequence) <= head + tail:
+        return [sequence]
+    return [part for part in (sequence[:head], sequence[len(sequence) - tail :]) if part]
+
+
 def plan_windows(length: int, size: int) -> list[Window]:
     """Windows of `size` residues that overlap by half; each residue is kept from one window.
 

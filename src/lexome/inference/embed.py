@@ -28,7 +28,7 @@ from lexome.sequence.alphabet import (
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.tokenizers.interface import TokenIds
+from lexome.tokenizers.interface import TokenIds, encode_parts
 
 FloatArray = NDArray[np.float32]
 EmbedPooling = Literal["mean", "max", "cls", "none"]
@@ -187,18 +187,13 @@ def prepare(
     if policy.kind == "crop" and len(whole) > policy.head + policy.tail:
         parts = [whole[: policy.head], whole[len(whole) - policy.tail :]]
         starts = [0, len(whole) - policy.tail]
-    # Each end by itself: no token lies across the cut.
-    found = tokenizer.encode_many(parts, recipe.unknown, [record.id] * len(parts))
-    inner = tokenizer.inner
-    one = found.one(0)
-    ids = [one[: tokenizer.num_before], *(found.one(i)[inner] for i in range(len(parts)))]
-    ids.append(one[len(one) - tokenizer.num_after :])
-    tokens, used = np.concatenate(ids), sum(map(len, parts))
+    tokens = encode_parts(tokenizer, parts, recipe.unknown, record.id)
+    used = sum(map(len, parts))
     _check_length(model, tokens, policy, record.id)
     spans: list[tuple[int, int]] = []
     if recipe.pooling == "none" and not tokenizer.is_per_letter:
         for part, start in zip(parts, starts, strict=True):
-            own = tokenizer.spans(part, recipe.unknown, record.id)[inner]
+            own = tokenizer.spans(part, recipe.unknown, record.id)[tokenizer.inner]
             spans += [(a + start, b + start) for a, b in own]
     return Prepared(tokens, len(whole), used, spans)
 

@@ -121,6 +121,17 @@ class PieceTokenizer(ABC):
         return [(0, 0), *((p.start, p.end) for p in pieces), *[(end, end)] * self.num_after]
 
 
+def encode_parts(
+    tokenizer: Tokenizer, parts: Sequence[str], unknown: UnknownPolicy, name: str
+) -> TokenIds:
+    """The ids of a sequence of which only parts are left: no token lies across a cut."""
+    found = tokenizer.encode_many(parts, unknown, [name] * len(parts))
+    first, inner = found.one(0), tokenizer.inner
+    kept = [found.one(i)[inner] for i in range(len(parts))]
+    after = first[len(first) - tokenizer.num_after :]
+    return np.concatenate([first[: tokenizer.num_before], *kept, after])
+
+
 def join(
     encoded: Sequence[TokenIds | Sequence[int]], dtype: type[np.unsignedinteger[Any]]
 ) -> TokenBatch:

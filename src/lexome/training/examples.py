@@ -11,11 +11,12 @@ from torch import Tensor
 
 from lexome.batches.packing import in_batches, pack
 from lexome.batches.padding import in_row_batches, pad
+from lexome.batches.windows import LongPolicy, crop, ends
 from lexome.layers.layout import Layout, PackedLayout
 from lexome.seeds import numpy_generator
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.tokenizers.interface import TokenIds, Tokenizer
+from lexome.tokenizers.interface import TokenIds, Tokenizer, encode_parts
 from lexome.training.residue_vectors import ResidueVectors
 
 Rows = NDArray[np.int64]
@@ -76,9 +77,22 @@ def inputs_of(examples: Examples, rows: Rows) -> Inputs | None:
     return None if examples.tokens is None else [examples.tokens[row] for row in rows]
 
 
-def encode_examples(sequences: Sequence[str], tokenizer: Tokenizer) -> list[TokenIds]:
-    """Token ids of clean sequences; letters for which there is no token were mapped before."""
+def encode_examples(
+    sequences: Sequence[str], ids: Sequence[str], long: LongPolicy, tokenizer: Tokenizer
+) -> list[TokenIds]:
+    """Token ids of clean sequences; letters for which there is no token were mapped before.
+
+    Where a crop leaves both ends of a sequence, no token lies across the cut.
+    """
     policy: UnknownPolicy = "refuse" if tokenizer.is_per_letter else "map"
+    if long.kind == "crop" and tokenizer.is_per_letter:
+        sequences = [crop(sequence, long.head, long.tail) for sequence in sequences]
+    elif long.kind == "crop":
+        both = zip(sequences, ids, strict=True)
+        return [
+            encode_parts(tokenizer, ends(sequence, long.head, long.tail), policy, id)
+            for sequence, id in both
+        ]
     batch = tokenizer.encode_many(sequences, policy)
     return [batch.one(i) for i in range(len(sequences))]
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from lexome.architectures.families import build, family_of, find_family, new_model
 from lexome.architectures.predictor import HeadConfig, Predictor
-from lexome.batches.windows import check_length, crop, parse_long
+from lexome.batches.windows import check_length, parse_long
 from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
 from lexome.devices import Reasoned, choose_device, choose_training_dtype
 from lexome.errors import InputError
 from lexome.seeds import derive_seed
 from lexome.sequence.composition import compositions
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.tokenizers.interface import Tokenizer
+from lexome.tokenizers.interface import TokenIds, Tokenizer
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
@@ -149,7 +149,8 @@ def make_examples(
             setup.frozen.keep(sequences, vectors_NG)
         features.append(vectors_NG)
     else:
-        tokens = encode_examples(shorten(sequences, ids, recipe.long, setup), setup.tokenizer)
+        tokens = encode_examples(sequences, ids, parse_long(recipe.long), setup.tokenizer)
+        check_tokens(tokens, ids, recipe.long, setup)
     features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
     as_rows = not setup.is_frozen and find_family(setup.family).rows
     pad_id = setup.tokenizer.pad_id
@@ -158,20 +159,17 @@ def make_examples(
     )
 
 
-def shorten(sequences: Sequence[str], ids: Sequence[str], long: str, setup: Setup) -> list[str]:
-    """Sequences as the policy for long ones leaves them.
+def check_tokens(tokens: Sequence[TokenIds], ids: Sequence[str], long: str, setup: Setup) -> None:
+    """Raise for what the policy leaves longer than the model's context.
 
     Raises:
-        InputError: a sequence beyond the model's context under "refuse", or under a crop that
-            keeps more than the context.
+        InputError: a sequence beyond it under "refuse", or under a crop that keeps more.
     """
-    policy = parse_long(long)
-    if policy.kind == "crop":
-        sequences = [crop(sequence, policy.head, policy.tail) for sequence in sequences]
-    if policy.kind in ("crop", "refuse"):
-        for id, sequence in zip(ids, sequences, strict=True):
-            setup.check_length(sequence, id)
-    return list(sequences)
+    if setup.context is None or parse_long(long).kind not in ("crop", "refuse"):
+        return
+    tokenizer = setup.tokenizer
+    for id, one in zip(ids, tokens, strict=True):
+        check_length(len(one) - tokenizer.num_specials, setup.context, id, tokenizer.unit)
 
 
 def make_network(
