@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "lexome.inference.model",
     "load_alignment_model": "lexome.inference.model",
+    "load_ensemble": "lexome.inference.ensemble",
     "embed": "lexome.inference.embed",
     "embed_residues": "lexome.inference.embed",
     "finetune": "lexome.training.finetune",
@@ -29,6 +30,7 @@ __all__ = [*_HOMES, "__version__"]
 if TYPE_CHECKING:
     from lexome.inference.embed import embed as embed
     from lexome.inference.embed import embed_residues as embed_residues
+    from lexome.inference.ensemble import load_ensemble as load_ensemble
     from lexome.inference.model import load as load
     from lexome.inference.model import load_alignment_model as load_alignment_model
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from lexome.errors import InputError
 
@@ -51,8 +52,24 @@ class Entry:
 @cache
 def catalogue() -> dict[str, Entry]:
     """Every checkpoint by its short name."""
+    return {name: Entry(**entry) for name, entry in _read().items() if "members" not in entry}
+
+
+@cache
+def ensembles() -> dict[str, list[str]]:
+    """Names that stand for several checkpoints, which were published to answer together."""
+    return {name: entry["members"] for name, entry in _read().items() if "members" in entry}
+
+
+def members_of(name: str) -> list[str]:
+    """The checkpoints that a name stands for: several, or itself."""
+    return ensembles().get(name, [name])
+
+
+@cache
+def _read() -> dict[str, Any]:
     text = files("lexome.checkpoints").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    return {name: Entry(**entry) for name, entry in tomllib.loads(text).items()}
+    return tomllib.loads(text)
 
 
 def find_entry(name: str) -> Entry:

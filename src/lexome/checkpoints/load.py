@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lexome import __version__
-from lexome.checkpoints.catalogue import RECIPE, RECIPES, Entry, catalogue
+from lexome.checkpoints.catalogue import RECIPE, RECIPES, Entry, catalogue, ensembles
 from lexome.checkpoints.hashes import hash_weights
 from lexome.checkpoints.hub import fetch, fetch_file
 from lexome.checkpoints.layouts import load_path, model_files
@@ -91,6 +91,13 @@ def find_source(name: str, offline: bool, revision: str | None) -> Source:
         return Source(path, path.resolve().name, "directory", "unknown")
     if path.suffix == ".pt" and path.is_file():
         return Source(path, path.stem, "file", "unknown")
+    if name in ensembles():
+        raise InputError(
+            f"model {name!r}",
+            f"{len(ensembles()[name])} models that answer together",
+            f"one of {', '.join(ensembles()[name])}",
+            f"`--model {ensembles()[name][0]}`, or `lexome.load_ensemble` in Python",
+        )
     entry = catalogue().get(name)
     if entry is not None:
         return _known_source(name, entry, offline, revision)

@@ -24,7 +24,7 @@ def models(
 
     What no source at hand states is shown as unknown.
     """
-    from lexome.checkpoints.catalogue import catalogue, find_entry
+    from lexome.checkpoints.catalogue import catalogue, ensembles, find_entry, members_of
     from lexome.errors import InputError
 
     if show is None:
@@ -32,9 +32,14 @@ def models(
         return
     if show != "show" or name is None:
         seen = f"`models {show}`" + (f" {name}" if name else "")
-        near = show if show in catalogue() else "NAME"
+        near = show if show in catalogue() or show in ensembles() else "NAME"
         raise InputError("models", seen, "`models` or `models show NAME`", f"`models show {near}`")
-    _print_one(name, find_entry(name), json)
+    if name in ensembles() and json:
+        options.answer({"name": name, "members": members_of(name)}, True)
+        return
+    if name in ensembles():
+        print(f"{name}: {', '.join(members_of(name))} together; each is like the first\n")
+    _print_one(members_of(name)[0], find_entry(members_of(name)[0]), json)
 
 
 def fetch(
@@ -48,17 +53,19 @@ def fetch(
     HF_ENDPOINT names a mirror, HF_HOME another cache. A broken-off download goes on where it
     stopped. The hashes of the weights are held from the first download on.
     """
+    from lexome.checkpoints.catalogue import members_of
     from lexome.checkpoints.hashes import hash_weights
     from lexome.checkpoints.layouts import model_files
     from lexome.checkpoints.load import find_source
 
-    found = find_source(name, offline=False, revision=revision)
-    digest = hash_weights(model_files(found.path))
-    options.say("Fetched", f"{found.name}, revision {found.revision}", quiet)
-    options.say("Directory", str(found.path), quiet)
-    options.say("SHA-256", digest, quiet)
-    facts = {"name": found.name, "path": found.path, "revision": found.revision, "sha256": digest}
-    options.answer(facts, json)
+    for member in members_of(name):
+        found = find_source(member, offline=False, revision=revision)
+        digest = hash_weights(model_files(found.path))
+        options.say("Fetched", f"{found.name}, revision {found.revision}", quiet)
+        options.say("Directory", str(found.path), quiet)
+        options.say("SHA-256", digest, quiet)
+        facts = {"name": found.name, "path": found.path, "revision": found.revision}
+        options.answer(facts | {"sha256": digest}, json)
 
 
 def verify(
@@ -75,6 +82,13 @@ def verify(
     Outputs are held to each other (alone, packed, padded; fast and plain form) and to those of the
     package that published the model, where it is installed.
     """
+    from lexome.checkpoints.catalogue import members_of
+
+    for member in members_of(name):
+        _verify_one(member, revision, offline, quiet, json)
+
+
+def _verify_one(name: str, revision: str | None, offline: bool, quiet: bool, json: bool) -> None:
     import polars as pl
 
     from lexome.errors import CheckpointError
