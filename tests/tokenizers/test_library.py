@@ -3,6 +3,7 @@
 import pytest
 
 from lexome.errors import CheckpointError, InputError
+from lexome.inference.model import load
 from lexome.tokenizers.kinds import build_tokenizer
 from lexome.tokenizers.library import LibraryTokenizer, word_piece_text
 from tests.checkpoints.families import read_fixture
@@ -69,3 +70,37 @@ def test_broken_files_are_refused():
 def test_settings_make_the_same_one(bpe, words):
     assert build_tokenizer(bpe.settings()).encode("ACGTACGT") == bpe.encode("ACGTACGT")
     assert build_tokenizer(words.settings()).encode("gene") == words.encode("gene")
+
+
+PROTBERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"LAGVESIKRDTPNQFYMHCWXUBZO"]
+
+
+def test_a_vocabulary_of_single_letters_needs_no_spaces(tmp_path):
+    import transformers
+
+    (tmp_path / "vocab.txt").write_text("\n".join(PROTBERT))
+    peer = transformers.BertTokenizer(str(tmp_path / "vocab.txt"), do_lower_case=False)
+    tokenizer = LibraryTokenizer(word_piece_text(PROTBERT, False), "protein")
+    protein = "MKTAYIAKQR"
+    expected = peer(" ".join(protein))["input_ids"]
+    assert tokenizer.encode(protein) == expected
+    assert list(tokenizer.encode_many([protein]).ids_T) == expected
+    assert tokenizer.encode(" ".join(protein), "reference") == expected
+    assert tokenizer.spans(protein)[1:-1] == [(i, i + 1) for i in range(len(protein))]
+    with pytest.raises(InputError, match="at position 3"):
+        tokenizer.encode("MK1")
+
+
+def test_a_bert_of_single_letters_takes_proteins(tmp_path):
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64,
+    )  # fmt: skip
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(PROTBERT))
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    model = load(str(tmp_path), device="cpu")
+    assert model.card.alphabet == "protein"
+    assert model.run("MKTAYIAKQR")[0].logits.shape == (12, 30)

@@ -16,7 +16,7 @@ from lexome.checkpoints.weight_files import read_json, read_lines, read_tensors
 from lexome.errors import CheckpointError
 from lexome.layers.feed_forward import ACTIVATIONS
 from lexome.tokenizers.interface import Tokenizer
-from lexome.tokenizers.library import LibraryTokenizer, word_piece_text
+from lexome.tokenizers.library import LibraryTokenizer, has_single_letters, word_piece_text
 from lexome.tokenizers.overlapping import OverlappingTokenizer, find_k
 
 _LAYER, _BLOCK = "encoder.layer.{i}.", "blocks.{i}."
@@ -99,7 +99,8 @@ def load_bert(directory: Path) -> Loaded:
     required = {"model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False}
     require(settings, required, where)
     k = find_k(_words(directory))
-    tokenizer: Tokenizer = OverlappingTokenizer(k) if k else _text_tokenizer(directory, "text")
+    alphabet = "protein" if has_single_letters(_words(directory)) else "text"
+    tokenizer: Tokenizer = OverlappingTokenizer(k) if k else _text_tokenizer(directory, alphabet)
     layout = "dnabert" if k else "bert"
     return _load(directory, settings, tokenizer, layout, BERT_RULES, "learned", "gelu")
 

@@ -131,6 +131,8 @@ class LibraryTokenizer(PieceTokenizer):
 def word_piece_text(vocabulary: Sequence[str], lower_case: bool) -> str:
     """The library's JSON of BERT's tokenizer, for models that only have its word list.
 
+    Where every word is a single letter (ProtBERT), residues need no spaces between them, as they
+    would with the published tokenizer.
     Source: Devlin et al. 2019; transformers `BertTokenizer`.
     """
     ids = {token: i for i, token in enumerate(vocabulary)}
@@ -142,6 +144,10 @@ def word_piece_text(vocabulary: Sequence[str], lower_case: bool) -> str:
         {"Sequence": {"id": "A", "type_id": 0}},
         {"SpecialToken": {"id": sep, "type_id": 0}},
     ]
+    split: list[dict[str, object]] = [{"type": "BertPreTokenizer"}]
+    if has_single_letters(vocabulary):
+        each: dict[str, object] = {"type": "Split", "pattern": {"Regex": "."}}
+        split.append(each | {"behavior": "Isolated", "invert": False})
     two = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": sep, "type_id": 1}}]
     return json.dumps(
         {
@@ -167,7 +173,7 @@ def word_piece_text(vocabulary: Sequence[str], lower_case: bool) -> str:
                 "strip_accents": None,
                 "lowercase": lower_case,
             },
-            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": split},
             "post_processor": {
                 "type": "TemplateProcessing",
                 "single": one,
@@ -187,3 +193,9 @@ def word_piece_text(vocabulary: Sequence[str], lower_case: bool) -> str:
             },
         }
     )
+
+
+def has_single_letters(vocabulary: Sequence[str]) -> bool:
+    """Whether all words but the bracketed ones are single letters."""
+    words = [token for token in vocabulary if not (token.startswith("[") and token.endswith("]"))]
+    return bool(words) and all(len(word) == 1 and word.isalpha() for word in words)
