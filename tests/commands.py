@@ -165,7 +165,8 @@ def warm_start(folder: Path, within: Sequence[str] = ()) -> Iterator[WarmStart]:
 def serve() -> None:
     """What the warm process does: one forked command a line of stdin; tells its id, then its code."""
     modules = ["torch._dynamo", "lexome.training.finetune", "lexome.training.predict"]
-    modules += ["lexome.inference.embed_file", "lexome.cli.main", "matplotlib.figure"]
+    modules += ["lexome.inference.embed_file", "lexome.inference.embed_alignments"]
+    modules += ["lexome.cli.main", "matplotlib.figure"]
     for module in modules:
         import_module(module)
     print("ready", flush=True)

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import pytest
 
 from lexome.training.run_folder import unfinished_folder
 from tests.commands import Finished, WarmStart, start_process
+from tests.shared_data import shared
 from tests.toys import random_proteins, write_fasta
 
 EVERY_STEP = {"training__loop__SECONDS_BETWEEN_STATES": 0.0}
 SMALL_PARTS = {"inference__parts__PART_RECORDS": 4}
 NUM_RECORDS = 60
+MSA = "reference/fixtures/msa1b-fair-tiny"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,18 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     proteins = random_proteins(NUM_RECORDS, low=200, high=400)
     path = tmp_path_factory.mktemp("data") / "proteins.fasta"
     return write_fasta(path, ((f"p{i}", protein) for i, protein in enumerate(proteins)))
+
+
+@pytest.fixture(scope="module")
+def alignments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of alignments, as many as there are proteins."""
+    folder, generator = tmp_path_factory.mktemp("alignments"), random.Random(5)
+    for number in range(NUM_RECORDS):
+        length = generator.randint(5, 15)
+        rows = ["".join(generator.choices("ACDEFGHIKLMNPQRSTVWY-", k=length)) for _ in range(200)]
+        records = ((f"row{i}", row) for i, row in enumerate(rows))
+        write_fasta(folder / f"p{number:02d}.a3m", records)
+    return folder
 
 
 def kill_until_done(
@@ -115,13 +130,15 @@ def test_a_killed_frozen_run_makes_its_vectors_once_and_leaves_no_trace(
         assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-@pytest.mark.parametrize("verb", ["embed", "predict"])
+@pytest.mark.parametrize("verb", ["embed", "predict", "embed alignments"])
 def test_a_killed_stream_finishes_with_the_same_table_and_keeps_its_parts(
-    verb, fasta, esm2, run, warm, tmp_path
+    verb, fasta, alignments, esm2, run, warm, tmp_path
 ):
     command: tuple[object, ...] = ("embed", fasta, "-m", esm2)
     if verb == "predict":
         command = ("predict", run, fasta)
+    elif verb == "embed alignments":
+        command = ("embed", alignments, "-m", shared(MSA), "--depth", 150)
     whole, output = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
     assert warm.run(*command, "-o", whole, **SMALL_PARTS).code == 0
     num_parts = 0
@@ -142,9 +159,13 @@ def test_a_killed_stream_finishes_with_the_same_table_and_keeps_its_parts(
     assert names(tmp_path) == sorted(["killed.parquet", "whole.parquet", *notes])
 
 
-def test_a_stream_killed_halfway_redoes_no_part_that_stands(fasta, esm2, warm, tmp_path):
+@pytest.mark.parametrize("of", ["sequences", "alignments"])
+def test_a_stream_killed_halfway_redoes_no_part_that_stands(
+    of, fasta, alignments, esm2, warm, tmp_path
+):
     output = tmp_path / "v.parquet"
-    command = ("embed", fasta, "-m", esm2, "-o", output)
+    source, model = (fasta, esm2) if of == "sequences" else (alignments, shared(MSA))
+    command = ("embed", source, "-m", model, "-o", output)
     process = warm.start(*command, **SMALL_PARTS)
     wait_until(lambda: len(parts_of(output)) >= 5)
     os.kill(process, signal.SIGKILL)
@@ -176,6 +197,35 @@ def test_changed_input_is_answered_anew_and_not_from_the_parts_of_the_old(
     )
     assert pl.read_parquet(output).equals(pl.read_parquet(tmp_path / "w.parquet"))
     assert pl.read_parquet(output)["length"][0] == 10
+
+
+def test_a_changed_alignment_or_setting_is_answered_anew(alignments, warm, tmp_path):
+    copy, output = tmp_path / "in", tmp_path / "v.parquet"
+    shutil.copytree(alignments, copy)
+    command = ("embed", copy, "-m", shared(MSA), "-o", output)
+
+    def kill_after_five_parts() -> None:
+        process = warm.start(*command, **SMALL_PARTS)
+        wait_until(lambda: len(parts_of(output)) >= 5)
+        os.kill(process, signal.SIGKILL)
+        assert warm.wait().code == -signal.SIGKILL
+
+    kill_after_five_parts()
+    (copy / "p00.a3m").write_text(">q\nMKTAYI\n>s\nMK-AYI\n")
+    done = warm.run(*command, **SMALL_PARTS)
+    assert done.code == 0, done.err
+    resumed = re.search(r"Resumed +(\d+) rows", done.err)
+    assert resumed is not None  # the other parts stood
+    assert pl.read_parquet(output).row(0)[:4] == ("p00", 6, 2, 2)
+    fresh = (*command[:-1], tmp_path / "w.parquet")
+    assert warm.run(*fresh, **SMALL_PARTS).code == 0
+    assert pl.read_parquet(output).equals(pl.read_parquet(fresh[-1]))
+    output.unlink()
+    kill_after_five_parts()
+    done = warm.run(*command, "--layer", 1, **SMALL_PARTS)
+    assert done.code == 0, done.err
+    assert "Resumed" not in done.err
+    assert not parts_of(output)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -8,7 +8,9 @@ import pytest
 
 import lexome
 from lexome.errors import InputError
-from lexome.inference.embed_alignments import embed_alignments
+from lexome.inference import embed_alignments as embedding
+from lexome.inference import parts
+from lexome.inference.embed_alignments import embed_alignment_files, embed_alignments
 from lexome.interpretation.contacts import contact_table, find_contacts
 from lexome.io.alignments import read_alignment, read_alignments
 from lexome.sequence.alignment import Alignment, thin
@@ -173,3 +175,99 @@ def test_a_later_sequence_that_is_too_long_stops_contacts_before_the_first(esm2)
     single = lexome.load(str(esm2), device="cpu")
     with pytest.raises(InputError, match="1,023 residues, expected at most 1,022"):
         next(find_contacts(single, ["MKTAYIAK", "A" * 1023]))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten alignments, of which each has one column more than the one before."""
+    (tmp_path / "in").mkdir()
+    for i in range(10):
+        rows = ["MKTVARQECDFGHIK"[: 3 + i], "MRTVA-QECDYGHIK"[: 3 + i]]
+        text = "".join(f">s{j}\n{row}\n" for j, row in enumerate(rows))
+        (tmp_path / "in" / f"a{i}.a3m").write_text(text)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("pooling", ["mean", "none"])
+def test_a_folder_is_written_part_by_part_and_one_part_is_held(
+    pooling, model, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(parts, "PART_RECORDS", 3)
+    written, read = [], embedding.read_alignments
+
+    def watched(source):
+        for alignment in read(source):
+            written.append(len(list(tmp_path.glob(".v.parquet.*.parts/*.parquet"))))
+            yield alignment
+
+    monkeypatch.setattr(embedding, "read_alignments", watched)
+    output = tmp_path / "v.parquet"
+    tally = embed_alignment_files(model, folder, output, pooling, -1, None, {}, quiet=True)
+    assert written == [0] * 10 + [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]  # checked first, then run
+    assert (tally.rows, tally.resumed_rows) == (10, 0)
+    table = pl.read_parquet(output)
+    element = pl.Array(pl.Float32, model.network.width)
+    assert table["vector"].dtype == (pl.List(element) if pooling == "none" else element)
+    expected = embed_alignments(model, folder, pooling)
+    assert table["id"].to_list() == [one.id for one in expected]
+    for row, one in zip(table["vector"], expected, strict=True):
+        np.testing.assert_array_equal(np.array(row), one.values)
+
+
+def test_a_part_is_bounded_in_the_letters_that_are_held(model, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_RESIDUES", 20)
+    sizes, write = [], parts.write_table
+
+    def watched(table, path, provenance):
+        if ".parts" in str(path):
+            sizes.append(table["length"].to_list())
+        write(table, path, provenance)
+
+    monkeypatch.setattr(parts, "write_table", watched)
+    embed_alignment_files(model, folder, tmp_path / "v.pq", "mean", -1, 1, {}, quiet=True)
+    assert sizes == [[3, 4, 5], [6, 7], [8, 9], [10], [11], [12]]  # of two rows each
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (">q\nMKJ\n", "a9, q: saw the letter 'J' at position 3"),
+        (">q\n" + "A" * 16 + "\n", "a9: saw 16 columns"),
+        (">q\nMKT\n>s\nMK\n", "a9, row 2"),
+    ],
+)
+def test_a_mistake_in_the_last_alignment_stops_the_run_before_the_first(
+    last, message, model, folder, tmp_path, monkeypatch
+):
+    (folder / "a9.a3m").write_text(last)
+    monkeypatch.setattr(embedding, "_embed", None)
+    with pytest.raises(InputError, match=message):
+        embed_alignment_files(model, folder, tmp_path / "v.pq", "mean", -1, None, {}, quiet=True)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_letter_in_a_row_that_is_not_taken_does_no_harm(model, folder, tmp_path):
+    rows = [">q\nMKTVA\n", ">far\nWWWWW\n", ">near\nMKTJA\n"]
+    (folder / "a9.a3m").write_text("".join(rows))
+    done = embed_alignment_files(model, folder, tmp_path / "v.pq", "mean", -1, 2, {}, quiet=True)
+    assert done.rows == 10
+
+
+def test_two_files_of_one_name_are_refused(model, folder, tmp_path):
+    (folder / "a3.a2m").write_text(">q\nMKT\n")
+    with pytest.raises(InputError, match=r"alignment 5: saw the id 'a3', which alignment 4 has"):
+        embed_alignment_files(model, folder, tmp_path / "v.pq", "mean", -1, None, {}, quiet=True)
+
+
+def test_vectors_of_half_the_size_and_outputs_that_are_no_parquet(model, folder, tmp_path):
+    half, full = tmp_path / "h.pq", tmp_path / "f.pq"
+    for path, kind in ((half, "float16"), (full, "float32")):
+        embed_alignment_files(model, folder, path, "mean", -1, None, {}, kind, quiet=True)
+    vectors = pl.read_parquet(half)["vector"].to_numpy()
+    assert vectors.dtype == np.float16
+    np.testing.assert_allclose(
+        vectors, pl.read_parquet(full)["vector"].to_numpy(), rtol=1e-3, atol=1e-3
+    )
+    for name, depth, message in (("v.csv", None, r"\.csv"), ("v.pq", 0, "depth")):
+        with pytest.raises(InputError, match=message):
+            embed_alignment_files(model, folder, tmp_path / name, "mean", -1, depth, {}, quiet=True)

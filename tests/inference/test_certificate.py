@@ -36,7 +36,34 @@ def test_alignments_too():
     pytest.importorskip("esm")
     found = certify(str(shared("reference/fixtures/msa1b-fair-tiny")))
     assert found.passed
-    assert {"row_attentions", "column_attentions", "contacts"} <= {c.output for c in found.checks}
+    outputs = {"logits", "hidden_layers", "row_attentions", "column_attentions", "contacts"}
+    for against, names in {
+        "traced": {"hidden"},
+        "the plain form": outputs | {"hidden"},
+        found.reference: outputs,
+    }.items():
+        assert {c.output for c in found.checks if c.against == against} == names
+    assert all(0 <= c.error <= c.allowed for c in found.checks)
+    # two ways of computing, or nothing was compared
+    assert any(c.error > 0 for c in found.checks if c.against == "the plain form")
+
+
+@pytest.mark.parametrize("place", ["final_norm", "blocks.0.feed_forward_norm"])
+def test_a_wrong_kernel_for_alignments_is_found(monkeypatch, place):
+    from lexome.inference import alignments
+
+    def spoil(network):
+        network = honest(network)
+        network.get_submodule(place).weight.data[0] += 1e-1
+        return network
+
+    honest = alignments.accelerate
+    monkeypatch.setattr(alignments, "accelerate", spoil)
+    found = certify(str(shared("reference/fixtures/msa1b-fair-tiny")))
+    broken = {c.output for c in found.checks if c.against == "the plain form" and not c.passed}
+    assert {"hidden", "logits", "hidden_layers"} <= broken
+    assert all(c.passed for c in found.checks if c.against == "traced")
+    assert not found.passed
 
 
 @pytest.mark.parametrize("wrong", [1e-3, float("nan")])

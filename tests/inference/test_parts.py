@@ -8,7 +8,7 @@ import pytest
 
 from lexome.errors import InputError
 from lexome.inference import parts
-from lexome.inference.parts import Answer, Tally, cut_parts, parts_folder, run_in_parts
+from lexome.inference.parts import SEQUENCES, Answer, Tally, cut_parts, parts_folder, run_in_parts
 from lexome.progress import Progress
 from lexome.results.tables import read_provenance
 from lexome.sequence.records import Record
@@ -44,7 +44,7 @@ def run(
     progress = Progress("", None, "")
     notes = {"model": "toy"}
     return run_in_parts(
-        iter(records), worker, output, [recipe], lambda t: notes, progress
+        iter(records), worker, output, [recipe], lambda t: notes, progress, SEQUENCES
     ), progress
 
 
@@ -147,10 +147,10 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(name, said,
 def test_parts_are_bounded_in_records_and_in_residues(monkeypatch):
     monkeypatch.setattr(parts, "PART_RESIDUES", 10)
     records = [Record(f"p{i}", "A" * n) for i, n in enumerate([4, 4, 4, 25, 1, 1, 1, 1, 1])]
-    found = [[len(r.sequence) for r in part.records] for part in cut_parts(records)]
+    found = [[len(r.sequence) for r in part.items] for part in cut_parts(records, SEQUENCES)]
     assert found == [[4, 4, 4], [25], [1, 1, 1, 1], [1]]
-    again = [part.digest for part in cut_parts(records)]
-    assert [part.digest for part in cut_parts(records)] == again
+    again = [part.digest for part in cut_parts(records, SEQUENCES)]
+    assert [part.digest for part in cut_parts(records, SEQUENCES)] == again
     assert len(set(again)) == 4
 
 
@@ -162,5 +162,5 @@ def test_only_one_part_is_held_at_a_time():
             read.append(record.id)
             yield record
 
-    next(cut_parts(source()))
+    next(cut_parts(source(), SEQUENCES))
     assert len(read) == 4

@@ -66,8 +66,7 @@ class MsaBlock(nn.Module):
     def _rows(self, x_RCD: Tensor, maps: tuple[list[Tensor], list[Tensor]] | None) -> Tensor:
         """One map for all rows: scores are summed over them, and scaled by their number's root."""
         query, key, value_RCHd = self.row_attention.project(x_RCD, None)
-        query = query * len(x_RCD) ** -0.5
-        scores_HQK = torch.einsum("rqhd,rkhd->hqk", query, key)
+        scores_HQK = torch.einsum("rqhd,rkhd->hqk", query, key) * len(x_RCD) ** -0.5
         weights_HQK = scores_HQK.float().softmax(-1)
         if maps is not None:
             maps[0].append(weights_HQK)

@@ -75,19 +75,20 @@ def embed(
         input=source,
     )
     if isinstance(loaded, AlignmentModel):
-        number = embed_alignment_files(
-            loaded, source, output, recipe.pooling, layer, depth, notes, quiet
+        tally = embed_alignment_files(
+            loaded, source, output, recipe.pooling, layer, depth, notes, vectors, quiet
         )
+        _say_resumed(tally.resumed_rows, quiet)
         options.say(
-            "Saved", f"{output}: {number:,} alignments, width {loaded.network.width}", quiet
+            "Saved", f"{output}: {tally.rows:,} alignments, width {loaded.network.width}", quiet
         )
-        options.answer({"output": output, "rows": number}, json)
+        facts = {"rows": tally.rows, "resumed_rows": tally.resumed_rows}
+        options.answer({"output": output} | facts, json)
         return
     done = embed_file(
         loaded, source, output, recipe, notes, vectors, max_tokens, quiet, sequence, id
     )
-    if done.resumed_rows:
-        options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
+    _say_resumed(done.resumed_rows, quiet)
     options.say_changes(done, quiet)
     options.say(
         "Saved",
@@ -96,6 +97,11 @@ def embed(
         quiet,
     )
     options.answer(done._asdict() | {"output": output}, json)
+
+
+def _say_resumed(rows: int, quiet: bool) -> None:
+    if rows:
+        options.say("Resumed", f"{rows:,} rows stood from an earlier run", quiet)
 
 
 EXAMPLES = """\b

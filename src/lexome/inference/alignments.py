@@ -15,7 +15,7 @@ from lexome.devices import is_out_of_memory, torch_dtype
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.io.alignments import read_alignments
 from lexome.layers.kernels import accelerate
-from lexome.sequence.alignment import Alignment, check_alignment, thin
+from lexome.sequence.alignment import Alignment, check_alignment, check_depth, thin
 from lexome.tokenizers.character import CharacterTokenizer
 
 FloatArray = NDArray[np.float32]
@@ -83,26 +83,45 @@ class AlignmentModel:
             raise InputError("ids", "rows of unequal length", "equally long ones", "one alignment")
         return self._compute("alignment", len(rows), [list(row) for row in rows], outputs)
 
+    def check(self, alignment: Alignment, depth: int | None = None) -> None:
+        """Refuse what `run` would refuse, quickly: a survey of the input before the work.
+
+        Raises:
+            InputError: as of `run`.
+        """
+        self._check_size(alignment, depth)
+        # Which rows are taken is dear to tell, and matters only where some row has other letters.
+        known = set(self.tokenizer.alphabet.letters)
+        if not all(known.issuperset(row) for row in alignment.rows):
+            self._encode(thin(alignment, depth) if depth is not None else alignment)
+
     def _run(self, alignment: Alignment, outputs: Sequence[str], depth: int | None) -> Any:
+        self._check_size(alignment, depth)
+        thinned = thin(alignment, depth) if depth is not None else alignment
+        return self._compute(alignment.name, alignment.depth, self._encode(thinned), outputs)
+
+    def _check_size(self, alignment: Alignment, depth: int | None) -> None:
         limit, name = self.card.context - 1, alignment.name
         if alignment.columns > limit:
             raise InputError(
                 name, f"{alignment.columns:,} columns", f"at most {limit:,}", "a part of it"
             )
+        check_depth(depth)
         rows = self.network.config.depth
-        thinned = thin(alignment, depth) if depth is not None else alignment
-        if thinned.depth > rows:
+        wanted = alignment.depth if depth is None else min(alignment.depth, depth)
+        if wanted > rows:
             raise InputError(
                 name,
-                f"{thinned.depth:,} rows",
+                f"{wanted:,} rows",
                 f"at most {rows:,}",
                 "`--depth 256` (depth=256 in Python), which takes the most different ones",
             )
-        encoded = [
-            self.tokenizer.encode(row, "refuse", f"{name}, {id}")[:-1]  # no <eos>
-            for id, row in zip(thinned.ids, thinned.rows, strict=True)
+
+    def _encode(self, alignment: Alignment) -> list[list[int]]:
+        return [
+            self.tokenizer.encode(row, "refuse", f"{alignment.name}, {id}")[:-1]  # no <eos>
+            for id, row in zip(alignment.ids, alignment.rows, strict=True)
         ]
-        return self._compute(name, alignment.depth, encoded, outputs)
 
     def _compute(
         self, name: str, depth: int, rows: list[list[int]], outputs: Sequence[str]

@@ -6,16 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lexome.architectures.families import build, settings_of
 from lexome.batches.packing import pack
 from lexome.batches.padding import pad
 from lexome.checkpoints.layouts import load_path
-from lexome.checkpoints.load import ModelCard, describe, find_source
+from lexome.checkpoints.load import Checkpoint, ModelCard, describe, find_source
 from lexome.checkpoints.renaming import Accounting
+from lexome.inference.alignments import AlignmentModel
 from lexome.inference.model import OUTPUTS, Model
-from lexome.inference.references import find_reference
+from lexome.inference.references import Reference, find_reference
+from lexome.tokenizers.character import CharacterTokenizer
 
 # |ours - theirs| <= ATOL + RTOL x the largest |theirs| of that output: sums of thousands of terms
 # are rounded by their size, also where the result is near zero.
@@ -32,7 +34,13 @@ PROBES = {
     "dna-bases": ["ATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG", "GATTACAGATTACA", "ACGTACGT"],
     "text": ["a gene", "dna binds a protein", "x"],
 }
-ALIGNMENT = ["MKTVRQERLK", "MRT-RQERIK", "-KTVKEE-LR"]
+ALIGNMENTS = [  # the query alone, a shallow one, and more tokens than one step of the fast linear
+    ["MKTVRQERLK"],
+    ["MKTVRQERLK", "MRT-RQERIK", "-KTVKEE-LR"],
+    ["GAVLIXPFWY", *(f"G{letter}VL-XPF.Y" for letter in "ACDEFGHIK")],
+]
+PLAIN = "the plain form"
+MAPS = ("row_attentions", "column_attentions")
 
 
 class Check(NamedTuple):
@@ -74,20 +82,18 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
     answer = find_reference(loaded.layout, source.path)
     told = answer.reference.name if answer.reference else answer.reason
     if checkpoint.card.family == "msa":
-        checks = _check_alignment(checkpoint.network, checkpoint.tokenizer, answer.reference)
+        checks = _check_alignments(checkpoint, answer.reference)
         return Certificate(checkpoint.card, accounting, checks, told)
     tokenizer = checkpoint.tokenizer
     texts = PROBES[tokenizer.alphabet.name]
     room = checkpoint.card.context
     rows = [ids for text in texts if 2 < len(ids := tokenizer.encode(text, "reference")) <= room]
     checks = _check_company(checkpoint.network, rows, tokenizer.pad_id)
-    plain = build(checkpoint.card.family, settings_of(checkpoint.network))
-    plain.load_state_dict(checkpoint.network.state_dict())
-    model = Model(plain, tokenizer, checkpoint.card)
+    model = Model(_copy_plain(checkpoint), tokenizer, checkpoint.card)
     outputs = _possible(model)
-    fast = [_named(found) for found in model.run_ids(rows, outputs)]
+    fast = [_named(found, OUTPUTS) for found in model.run_ids(rows, outputs)]
     ours = [_plain_outputs(checkpoint.network, ids, outputs) for ids in rows]
-    checks += _compare(fast, ours, "the plain form")
+    checks += _compare(fast, ours, PLAIN)
     if answer.reference:
         with torch.inference_mode():
             theirs = [answer.reference.run(ids) for ids in rows]
@@ -104,10 +110,17 @@ def _possible(model: Model) -> list[str]:
     return [name for name in OUTPUTS if not lacking.get(name)]
 
 
-def _named(found: Any) -> dict[str, Tensor]:
+def _copy_plain(checkpoint: Checkpoint) -> nn.Module:
+    """The network once more: a model swaps the bricks of the one that it is given."""
+    plain = build(checkpoint.card.family, settings_of(checkpoint.network))
+    plain.load_state_dict(checkpoint.network.state_dict())
+    return plain
+
+
+def _named(found: Any, outputs: Sequence[str]) -> dict[str, Tensor]:
     return {
         name: torch.from_numpy(value)
-        for name in OUTPUTS
+        for name in outputs
         if isinstance(value := getattr(found, name), np.ndarray)
     }
 
@@ -163,19 +176,41 @@ def _compare(
     return checks
 
 
-def _check_alignment(network: Any, tokenizer: Any, reference: Any) -> list[Check]:
-    rows = [[tokenizer.cls_id, *(tokenizer.id_of[letter] for letter in row)] for row in ALIGNMENT]
+def _check_alignments(checkpoint: Checkpoint, reference: Reference | None) -> list[Check]:
+    """The plain form with and without its maps kept; then the fast form, as for sequences."""
+    network, tokenizer = checkpoint.network, checkpoint.tokenizer
+    assert isinstance(tokenizer, CharacterTokenizer)  # a letter a token, so that columns line up
+    id_of = tokenizer.id_of
+    alignments = [
+        [[tokenizer.cls_id, *(id_of[letter] for letter in row)] for row in rows]
+        for rows in ALIGNMENTS
+    ]
     with torch.inference_mode():
-        out = network.trace(torch.tensor(rows))
-        ours = {
-            "logits": network.logits(out.hidden_RCD),
-            "hidden_layers": torch.stack(out.layers),
-            "row_attentions": torch.stack(out.row_maps),
-            "column_attentions": torch.stack(out.column_maps),
-            "contacts": network.contacts(out.row_maps),
-        }
-        again = network(torch.tensor(rows))
-        checks = _compare([{"hidden": again}], [{"hidden": out.hidden_RCD}], "traced")
-        if reference:
-            checks += _compare([ours], [reference.run(rows)], reference.name)
+        ours = [_plain_alignment_outputs(network, rows) for rows in alignments]
+        untraced = [{"hidden": network(torch.tensor(rows))} for rows in alignments]
+    checks = _compare(untraced, ours, "traced")
+    model = AlignmentModel(_copy_plain(checkpoint), tokenizer, checkpoint.card)
+    # What keeps no maps goes another way through the model (attention in one kernel): both count.
+    ways = [("logits", "hidden"), ("hidden_layers", *MAPS, "contacts")]
+    fast = [
+        {k: v for way in ways for k, v in _named(model.run_ids(rows, way), way).items()}
+        for rows in alignments
+    ]
+    checks += _compare(fast, ours, PLAIN)
+    if reference:
+        with torch.inference_mode():
+            theirs = [reference.run(rows) for rows in alignments]
+        checks += _compare(fast, theirs, reference.name)
     return checks
+
+
+def _plain_alignment_outputs(network: Any, rows: list[list[int]]) -> dict[str, Tensor]:
+    out = network.trace(torch.tensor(rows))
+    return {
+        "logits": network.logits(out.hidden_RCD),
+        "hidden": out.hidden_RCD,
+        "hidden_layers": torch.stack(out.layers),
+        "row_attentions": torch.stack(out.row_maps),
+        "column_attentions": torch.stack(out.column_maps),
+        "contacts": network.contacts(out.row_maps),
+    }

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel, read
+from lexome.inference.parts import Answer, Kind, Tally, run_in_parts
+from lexome.inference.vector_column import check_vector_output, vector_column
 from lexome.io.alignments import read_alignments
+from lexome.io.unique_ids import Place, UniqueIds
 from lexome.progress import show_progress
 from lexome.results import columns
-from lexome.results.tables import write_table
+from lexome.sequence.alignment import Alignment
 
 POOLINGS = ("mean", "max", "cls", "none")
 
@@ -44,6 +47,7 @@ def embed_alignments(
         layer: 0 the embeddings, -1 after the final norm.
         depth: rows at most; of a deeper alignment those that differ most are taken.
     """
+    _check_recipe(model, pooling, layer)
     return [_embed(model, alignment, pooling, layer, depth) for alignment in read(source)]
 
 
@@ -55,43 +59,80 @@ def embed_alignment_files(
     layer: int,
     depth: int | None,
     provenance: dict[str, object],
+    vector_type: str = "float32",
     quiet: bool = False,
-) -> int:
-    """Write one row an alignment to `output`; returns how many."""
-    alignments = list(read_alignments(source))
-    found = []
-    total = sum(alignment.columns for alignment in alignments)
-    with show_progress("Embedding", total, unit="columns", quiet=quiet) as progress:
-        for alignment in alignments:
-            found.append(_embed(model, alignment, pooling, layer, depth))
-            progress.advance(alignment.columns)
-    element = pl.Array(pl.Float32, model.network.width)
-    if pooling == "none":
-        vectors = pl.Series([pl.Series(one.values, dtype=element) for one in found])
-    else:
-        vectors = pl.Series(np.stack([one.values for one in found]), dtype=element)
-    table = pl.DataFrame(
-        {
-            columns.ID: [one.id for one in found],
-            columns.LENGTH: [one.length for one in found],
-            columns.DEPTH: [one.depth for one in found],
-            columns.ROWS_USED: [one.rows_used for one in found],
-            columns.VECTOR: vectors,
-        }
-    )
+) -> Tally:
+    """Write one row an alignment to `output` (.parquet), in parts: a killed run resumes.
+
+    Of the input, one part is held at a time: single alignments, or some small ones.
+
+    Raises:
+        InputError: two files of one name, and what the model refuses: both before the first
+            alignment is run.
+    """
+    check_vector_output(output, vector_type)
+    _check_recipe(model, pooling, layer)
+    place = Place(str(source), "alignment")
+
+    def work(alignment: Alignment) -> int:
+        return alignment.columns * min(alignment.depth, depth or alignment.depth)
+
+    total = None
+    if Path(source).is_dir() or Path(source).is_file():  # no pipe, which is read only once
+        total, seen = 0, UniqueIds(place)
+        for alignment in read_alignments(source):
+            seen.add([alignment.name])
+            model.check(alignment, depth)
+            total += work(alignment)
+
+    def compute(alignments: list[Alignment]) -> Answer:
+        rows = [_embed(model, alignment, pooling, layer, depth) for alignment in alignments]
+        table = pl.DataFrame(
+            {
+                columns.ID: [row.id for row in rows],
+                columns.LENGTH: [row.length for row in rows],
+                columns.DEPTH: [row.depth for row in rows],
+                columns.ROWS_USED: [row.rows_used for row in rows],
+                columns.VECTOR: vector_column(
+                    rows, model.network.width, vector_type, pooling == "none"
+                ),
+            }
+        )
+        return Answer(table, {})
+
     recipe = {"pooling": pooling, "layer": layer, "depth": depth, "row": "query"}
-    write_table(table, output, provenance | {"recipe": recipe})
-    return len(found)
+    kind: Kind[Alignment] = Kind(
+        id=lambda alignment: alignment.name,
+        held=lambda alignment: alignment.columns * alignment.depth,
+        work=work,
+        # The number of rows tells where the next alignment begins.
+        content=lambda alignment: [str(alignment.depth), *alignment.rows],
+    )
+    with show_progress("Embedding", total, unit="letters", quiet=quiet) as progress:
+        return run_in_parts(
+            read_alignments(source),
+            compute,
+            output,
+            [model.card.sha256, model.dtype, recipe, vector_type],
+            lambda tally: provenance | {"recipe": recipe},
+            progress,
+            kind,
+            place,
+        )
 
 
-def _embed(
-    model: AlignmentModel, alignment: Any, pooling: str, layer: int, depth: int | None
-) -> EmbeddedAlignment:
+def _check_recipe(model: AlignmentModel, pooling: str, layer: int) -> None:
     if pooling not in POOLINGS:
         raise InputError("pooling", repr(pooling), " or ".join(POOLINGS), "`--pooling mean`")
     last = int(model.network.config.num_layers)
     if not -last - 1 <= layer <= last:
         raise InputError("layer", str(layer), f"0 to {last}, or -{last + 1} to -1", "`--layer -1`")
+
+
+def _embed(
+    model: AlignmentModel, alignment: Alignment, pooling: str, layer: int, depth: int | None
+) -> EmbeddedAlignment:
+    last = int(model.network.config.num_layers)
     wanted = "hidden" if layer % (last + 1) == last else "hidden_layers"
     found = model.run(alignment, [wanted], depth)[0]
     values = getattr(found, wanted)

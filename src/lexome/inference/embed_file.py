@@ -1,15 +1,13 @@
 """Embeds a whole file to Parquet in bounded memory; a killed run resumes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from lexome.batches.windows import parse_long
-from lexome.errors import InputError
 from lexome.inference.embed import (
     EmbeddedRow,
     Recipe,
@@ -19,22 +17,20 @@ from lexome.inference.embed import (
 )
 from lexome.inference.model import Model
 from lexome.inference.parts import (
+    SEQUENCES,
     Answer,
     Tally,
-    check_output,
     count_mapped,
     find_mapped,
     run_in_parts,
 )
+from lexome.inference.vector_column import check_vector_output, vector_column
 from lexome.io.sources import can_be_read_twice, read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.results import columns
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
-
-VECTOR_TYPES = {"float16": pl.Float16, "float32": pl.Float32}
-FLOAT16_LIMIT = float(np.finfo(np.float16).max)
 
 
 class EmbedSummary(NamedTuple):
@@ -71,11 +67,7 @@ def embed_file(
     Raises:
         InputError: an id that stands twice, and what the recipe's policies refuse.
     """
-    if vector_type not in VECTOR_TYPES:
-        raise InputError("vectors", repr(vector_type), "float16 or float32", "`--vectors float32`")
-    if output.suffix not in (".parquet", ".pq"):
-        raise InputError(str(output), f"the ending {output.suffix!r}", ".parquet", "`-o x.parquet`")
-    check_output(output)
+    check_vector_output(output, vector_type)
     check_layer(model, recipe.layer)
     proteins, place = model.tokenizer.alphabet.is_protein, find_place(source)
 
@@ -109,6 +101,7 @@ def embed_file(
             fingerprint,
             notes,
             progress,
+            SEQUENCES,
             place,
         )
     counts, mapped = tally.counts, find_mapped(tally)
@@ -136,42 +129,24 @@ def survey(model: Model, records: Iterable[Record], recipe: Recipe) -> int:
 
 
 def _table(
-    rows: Iterable[EmbeddedRow], width: int, vector_type: str, recipe: Recipe
+    rows: Sequence[EmbeddedRow], width: int, vector_type: str, recipe: Recipe
 ) -> pl.DataFrame:
-    done = list(rows)
-    if vector_type == "float16":
-        for row in done:
-            if np.abs(row.values).max() > FLOAT16_LIMIT:
-                raise InputError(
-                    row.id,
-                    f"a value of {np.abs(row.values).max():.3g}",
-                    f"at most {FLOAT16_LIMIT:,.0f}, the largest float16",
-                    "`--vectors float32`",
-                )
-    element, numpy_type = pl.Array(VECTOR_TYPES[vector_type], width), np.dtype(vector_type)
-    if recipe.pooling == "none":
-        matrices = [pl.Series(row.values.astype(numpy_type), dtype=element) for row in done]
-        vectors = pl.Series(matrices, dtype=pl.List(element))
-    else:
-        vectors = pl.Series(
-            np.stack([row.values for row in done]).astype(numpy_type), dtype=element
-        )
     spans = {}
-    if any(row.spans for row in done):
+    if any(row.spans for row in rows):
         whole = pl.List(pl.Int32)
-        starts = [[start for start, _ in row.spans] for row in done]
-        ends = [[end for _, end in row.spans] for row in done]
+        starts = [[start for start, _ in row.spans] for row in rows]
+        ends = [[end for _, end in row.spans] for row in rows]
         spans = {
             columns.TOKEN_STARTS: pl.Series(starts, dtype=whole),
             columns.TOKEN_ENDS: pl.Series(ends, dtype=whole),
         }
     return pl.DataFrame(
         {
-            "id": [row.id for row in done],
-            "length": [row.length for row in done],
-            "residues_used": [row.residues_used for row in done],
-            "windows": [row.windows for row in done],
+            "id": [row.id for row in rows],
+            "length": [row.length for row in rows],
+            "residues_used": [row.residues_used for row in rows],
+            "windows": [row.windows for row in rows],
             **spans,
-            "vector": vectors,
+            "vector": vector_column(rows, width, vector_type, recipe.pooling == "none"),
         }
     )

@@ -1,9 +1,9 @@
 """A long table made in parts that survive a kill: the same command resumes.
 
-Each part answers a fixed run of consecutive records and is written under a temporary name, then
-renamed; a part is done when it is there. The folder of parts carries a fingerprint of what makes
-the answers (model, recipe) in its name, and each part the hash of the records that it answers, so
-that parts are never mixed up with another model's or another input's.
+Each part answers a fixed run of consecutive items (records, or alignments) and is written under a
+temporary name, then renamed; a part is done when it is there. The folder of parts carries a
+fingerprint of what makes the answers (model, recipe) in its name, and each part the hash of the
+items that it answers, so that parts are never mixed up with another model's or another input's.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -23,6 +23,8 @@ from lexome.results.tables import find_writer, read_provenance, write_table
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 
+Item = TypeVar("Item")
+
 # A part is some seconds of work for a small model, so a kill costs little.
 PART_RESIDUES, PART_RECORDS = 250_000, 2_000
 PARTS_ENDING = ".parts"
@@ -32,10 +34,27 @@ MAPPED, MAPPED_ROWS = "mapped:", "mapped_rows"
 UNNAMED = Place("the input", "record")
 
 
-class Part(NamedTuple):
-    """A run of consecutive records and the hash of what they hold."""
+class Kind(NamedTuple, Generic[Item]):
+    """What is asked of the items of an input, whatever they are."""
 
-    records: list[Record]
+    id: Callable[[Item], str]
+    held: Callable[[Item], int]  # letters in memory: they bound a part
+    work: Callable[[Item], int]  # what progress counts
+    content: Callable[[Item], Iterable[str]]  # all else of it that an answer depends on
+
+
+SEQUENCES: Kind[Record] = Kind(
+    id=lambda record: record.id,
+    held=lambda record: len(record.sequence),
+    work=lambda record: len(record.sequence),
+    content=lambda record: [record.sequence],
+)
+
+
+class Part(NamedTuple, Generic[Item]):
+    """A run of consecutive items and the hash of what they hold."""
+
+    items: list[Item]
     digest: str
 
 
@@ -55,23 +74,25 @@ class Tally(NamedTuple):
 
 
 def run_in_parts(
-    records: Iterable[Record],
-    compute: Callable[[list[Record]], Answer],
+    items: Iterable[Item],
+    compute: Callable[[list[Item]], Answer],
     output: Path,
     fingerprint: Sequence[object],
     provenance: Callable[[Tally], dict[str, object]],
     progress: Progress,
+    kind: Kind[Item],
     place: Place = UNNAMED,
 ) -> Tally:
-    """Answer all records, part by part, and join the parts to `output`.
+    """Answer all items, part by part, and join the parts to `output`.
 
     Args:
-        records: in input order; read once, held one part at a time.
-        compute: the answer to some records; must give the same rows on every call.
+        items: in input order; read once, held one part at a time.
+        compute: the answer to some items, a row each; must give the same rows on every call.
         output: a table by its ending (see `write_table`).
-        fingerprint: everything besides the records that the answers depend on.
+        fingerprint: everything besides the items that the answers depend on.
         provenance: what goes into the output's metadata, from the tally.
-        progress: counts residues of input.
+        progress: counts the work of the input.
+        kind: of the items: `SEQUENCES`, or one of the caller's.
         place: what messages call the input and its rows.
 
     Raises:
@@ -82,22 +103,22 @@ def run_in_parts(
     folder = parts_folder(output, fingerprint)
     paths: list[Path] = []
     rows, resumed, counts = 0, 0, {}  # type: int, int, dict[str, int]
-    for number, part in enumerate(cut_parts(records)):
-        seen.add([record.id for record in part.records])
+    for number, part in enumerate(cut_parts(items, kind)):
+        seen.add([kind.id(item) for item in part.items])
         path = folder / f"part-{number:06d}.parquet"
         paths.append(path)
-        residues = sum(len(record.sequence) for record in part.records)
+        work = sum(kind.work(item) for item in part.items)
         notes = read_provenance(path) if path.exists() else {}
         if notes.get("records") == part.digest:
-            resumed += len(part.records)
-            progress.advance(residues)
+            resumed += len(part.items)
+            progress.advance(work)
             progress.restart_clock()
         else:
-            answer = compute(part.records)
+            answer = compute(part.items)
             notes = {"records": part.digest, "counts": answer.counts}
             write_table(answer.table, path, notes)
-            progress.advance(residues)
-        rows += len(part.records)
+            progress.advance(work)
+        rows += len(part.items)
         for name, count in notes["counts"].items():
             counts[name] = counts.get(name, 0) + count
     tally = Tally(rows, resumed, counts)
@@ -132,17 +153,18 @@ def check_output(output: Path) -> None:
     find_writer(output)
 
 
-def cut_parts(records: Iterable[Record]) -> Iterator[Part]:
-    """Runs of consecutive records, bounded in residues and in number; the same on every reading."""
-    batch: list[Record] = []
-    residues, digest = 0, hashlib.blake2b(digest_size=16)
-    for record in records:
-        batch.append(record)
-        residues += len(record.sequence)
-        digest.update(f"{record.id}\0{record.sequence}\0".encode())
-        if residues >= PART_RESIDUES or len(batch) >= PART_RECORDS:
+def cut_parts(items: Iterable[Item], kind: Kind[Item]) -> Iterator[Part[Item]]:
+    """Runs of consecutive items, bounded in letters and in number; the same on every reading."""
+    batch: list[Item] = []
+    held, digest = 0, hashlib.blake2b(digest_size=16)
+    for item in items:
+        batch.append(item)
+        held += kind.held(item)
+        for text in (kind.id(item), *kind.content(item)):
+            digest.update(f"{text}\0".encode())
+        if held >= PART_RESIDUES or len(batch) >= PART_RECORDS:
             yield Part(batch, digest.hexdigest())
-            batch, residues, digest = [], 0, hashlib.blake2b(digest_size=16)
+            batch, held, digest = [], 0, hashlib.blake2b(digest_size=16)
     if batch:
         yield Part(batch, digest.hexdigest())
 

@@ -18,7 +18,7 @@ class Reference(NamedTuple):
     """A reference implementation with the same weights."""
 
     name: str  # package and version
-    run: Callable[[Sequence[int]], Outputs]  # ids of one sequence
+    run: Callable[[Any], Outputs]  # of the ids of one sequence, or of the rows of an alignment
 
 
 class Answer(NamedTuple):

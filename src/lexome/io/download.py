@@ -1,4 +1,7 @@
-"""Fetches one file over HTTP: soon or not at all, bounded in size, whole or not at all."""
+"""Fetches one file over HTTP: soon or not at all, bounded in size, whole or not at all.
+
+A broken-off one goes on where it stopped.
+"""
 
 import http.client
 import os
@@ -6,15 +9,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http.client import OK, PARTIAL_CONTENT
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from lexome import __version__
 from lexome.errors import EnvironmentProblem
+from lexome.io.partial_download import Partial, Version, match_rest, open_partial, read_version
 from lexome.progress import Progress, show_progress
-from lexome.results.files import atomic_path
+from lexome.results.files import translate_disk_errors
 
 ANSWER_SECONDS = 5.0  # name, connection, TLS and first line together: offline must not mean waiting
 STALL_SECONDS = 20.0  # between two blocks
@@ -41,31 +46,67 @@ def download_file(
 ) -> None:
     """Fetch `url` to `path`; the file appears there only when all of it came and `check` passed.
 
+    What breaks off stays in a hidden folder beside `path`, and the next call asks only for the rest
+    (`Range`), where the server tells by an ETag or a time of change that the file is the same
+    (`If-Range`). Otherwise it comes anew.
+
     Redirections are followed, but never from https to http nor to anything else. `check` is given
-    the temporary file and raises when it is not what was wanted. An older file at `path` stays
+    the unfinished file and raises when it is not what was wanted. An older file at `path` stays
     when anything goes wrong.
 
     Raises EnvironmentProblem when no server answers soon, it answers with an error, or the body
     is cut short, stalls or is too large.
     """
-    opened = _open_soon(url, answer_seconds)
-    with opened as response, atomic_path(path) as temporary:
-        announced = response.headers.get("Content-Length")
-        size = int(announced) if announced and announced.isdigit() else None
-        if size is not None and size > most_bytes:
-            raise _refused(url, f"a file of {size:,} bytes", f"at most {most_bytes:,}")
-        label = f"Fetching {Path(urlsplit(url).path).name}"
-        with temporary.open("wb") as sink, show_progress(label, size, "bytes") as progress:
-            received = _copy(url, response, sink, (most_bytes, whole_seconds), progress)
+    with translate_disk_errors(path), open_partial(path) as partial:
+        response, version, start = _open_rest(url, partial, answer_seconds)
+        with response:
+            size = version.size
+            if size is not None and size > most_bytes:
+                partial.drop()
+                raise _refused(url, f"a file of {size:,} bytes", f"at most {most_bytes:,}")
+            if start:
+                partial.cut(start)
+            else:
+                partial.begin(version)
+            label = f"Fetching {Path(urlsplit(url).path).name}"
+            with show_progress(label, size, "bytes") as progress:
+                progress.advance(start)
+                progress.restart_clock()
+                received = _copy(url, response, partial, start, most_bytes, whole_seconds, progress)
         if size is not None and received != size:
-            raise _refused(url, f"{received:,} bytes and then the end", f"{size:,} bytes")
+            raise _broken(url, partial, f"{received:,} bytes and then the end", f"{size:,} bytes")
         if check is not None:
-            check(temporary)
+            try:
+                check(partial.body)
+            except Exception:
+                partial.drop()
+                raise
 
 
-def _open_soon(url: str, seconds: float) -> Any:
-    """An open answer of the server. In a thread, as nothing else bounds the look-up of a name."""
-    request = urllib.request.Request(url, headers={"User-Agent": f"lexome/{__version__}"})
+def _open_rest(url: str, partial: Partial, seconds: float) -> tuple[Any, Version, int]:
+    """An open answer, the state of the file that it is of, and the byte at which it begins."""
+    if begun := partial.begun(url):
+        version, start = begun
+        asked = {"Range": f"bytes={start}-", "If-Range": version.validator}
+        response = _open_soon(url, seconds, asked)
+        if response.status == PARTIAL_CONTENT:
+            same = match_rest(response.headers, version, start)
+            if same is not None:
+                return response, same, start
+        elif response.status == OK:  # the server knows no ranges, or the file has changed
+            return response, read_version(url, response.headers), 0
+        response.close()  # 416, or another file's rest: the plain question decides
+    response = _open_soon(url, seconds)
+    return response, read_version(url, response.headers), 0
+
+
+def _open_soon(url: str, seconds: float, asked: Mapping[str, str] | None = None) -> Any:
+    """An open answer of the server. In a thread, as nothing else bounds the look-up of a name.
+
+    Where a range was `asked` for, the answer may also be an error.
+    """
+    headers = {"User-Agent": f"lexome/{__version__}", **(asked or {})}
+    request = urllib.request.Request(url, headers=headers)
     opener = urllib.request.build_opener(_SafeRedirects)
     outcome: list[Any] = []
 
@@ -82,6 +123,8 @@ def _open_soon(url: str, seconds: float) -> Any:
         raise _refused(url, f"no answer within {seconds:g} s", "a server that answers")
     answer = outcome[0]
     if isinstance(answer, urllib.error.HTTPError):
+        if asked:
+            return answer
         answer.close()
         raise _refused(url, f"the answer {answer.code} {answer.reason}", "the file")
     if isinstance(answer, Exception):
@@ -110,26 +153,42 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _copy(
-    url: str, response: Any, sink: IO[bytes], most: tuple[int, float], progress: Progress
+    url: str,
+    response: Any,
+    partial: Partial,
+    start: int,
+    most_bytes: int,
+    whole_seconds: float,
+    progress: Progress,
 ) -> int:
-    (most_bytes, whole_seconds), received, began = most, 0, time.monotonic()
+    """Write what comes; how many bytes there are then, those before `start` among them."""
+    received, began = start, time.monotonic()
     while True:
         try:
             block = response.read(BLOCK_BYTES)
         except (OSError, http.client.HTTPException) as error:
             said = str(error) or type(error).__name__
-            raise _refused(
-                url, f"a connection that broke off after {received:,} bytes ({said})", "all of it"
-            ) from error
+            seen = f"a connection that broke off after {received:,} bytes ({said})"
+            raise _broken(url, partial, seen, "all of it") from error
         if not block:
             return received
         received += len(block)
         if received > most_bytes:
+            partial.drop()
             raise _refused(url, f"more than {most_bytes:,} bytes", "a smaller file")
-        if time.monotonic() - began > whole_seconds:
-            raise _refused(url, f"{received:,} bytes in {whole_seconds:.0f} s", "all of it by then")
-        sink.write(block)
+        partial.write(block)
         progress.advance(len(block))
+        if (seconds := time.monotonic() - began) > whole_seconds:
+            seen = f"{received:,} bytes in {seconds:.0f} s"
+            raise _broken(url, partial, seen, "all of it by then")
+
+
+def _broken(url: str, partial: Partial, seen: str, expected: str) -> EnvironmentProblem:
+    """The error for a download that began well."""
+    if not partial.can_go_on():
+        return _refused(url, seen, expected)
+    remedy = "the same again: it goes on where it stopped"
+    return EnvironmentProblem(url, seen, expected, remedy)
 
 
 def _refused(url: str, seen: str, expected: str) -> EnvironmentProblem:

@@ -19,6 +19,7 @@ REMEDIES = {  # by what a row of the source is called
     "row": "unique ids, another column with `--id COLUMN`, or `--id ''` to number the rows",
     "record": "a name of its own for each record (its first word is the id)",
     "item": "a name of its own for each item",
+    "alignment": "a file name of its own for each: without its endings it is the id",
 }
 
 
@@ -26,7 +27,7 @@ class Place(NamedTuple):
     """Where records come from, and what one of them is called there, for messages."""
 
     where: str
-    row: str  # row, record or item
+    row: str  # row, record, item or alignment
 
 
 def find_place(source: Any) -> Place:

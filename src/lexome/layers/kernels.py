@@ -53,14 +53,24 @@ class PackedLinear(nn.Module):
 
     def forward(self, x_ND: Tensor) -> Tensor:
         flat = x_ND.flatten(0, -2)
-        rows = flat.shape[0]
-        # oneDNN makes code for every number of rows that it meets, and keeps it: with batches of
-        # any length that took time and gigabytes. Rows of zeros keep the numbers few.
-        filled = F.pad(flat, (0, 0, 0, -rows % ROWS))
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            filled, self._packed, self._bias, self.activation, [], "none"
+            _fill_rows(flat), self._packed, self._bias, self.activation, [], "none"
         )
-        return out[:rows].reshape(*x_ND.shape[:-1], -1)
+        return out[: len(flat)].reshape(*x_ND.shape[:-1], -1)
+
+
+def _fill_rows(flat: Tensor) -> Tensor:
+    """Rows of zeros up to the next multiple.
+
+    oneDNN makes code for every number of rows that it meets, and keeps it: with batches of any
+    length that took time and gigabytes. So the numbers are kept few.
+    """
+    rows = len(flat)
+    if rows % ROWS == 0:
+        return flat
+    filled = flat.new_empty(rows + -rows % ROWS, flat.shape[1])
+    filled[:rows], filled[rows:] = flat, 0
+    return filled
 
 
 class PlainLinear(nn.Module):

@@ -76,12 +76,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
             else:
                 # A writer that put a file of its own there (safetensors) made it private.
                 temporary.chmod(os.fstat(lock).st_mode)
-                _flush_to_disk(temporary, os.O_RDWR)
-                temporary.replace(path)
+                take_place(temporary, path)
     finally:  # also after Ctrl-C
         os.close(lock)
         with suppress(OSError):
             temporary.unlink()
+
+
+def take_place(temporary: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it the name `path`, in one step."""
+    _flush_to_disk(temporary, os.O_RDWR)
+    temporary.replace(path)
     with suppress(OSError):  # some systems cannot flush a folder; the file itself is safe
         _flush_to_disk(path.parent, os.O_RDONLY)
 
@@ -188,7 +193,7 @@ def _reserve_name(folder: Path, path: Path) -> tuple[Path, int]:
     name = f"{_temporary_prefix(path)}{secrets.token_hex(6)}{ending}"
     # Made with 0o666 so that the user's umask decides who may read the result.
     handle = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
-    _lock(handle)
+    lock_now(handle)
     return folder / name, handle
 
 
@@ -204,14 +209,17 @@ def _sweep(folder: Path, path: Path) -> None:
         with suppress(OSError):
             handle = os.open(left, os.O_RDWR)
             try:
-                if _lock(handle):
+                if lock_now(handle):
                     left.unlink()
             finally:
                 os.close(handle)
 
 
-def _lock(handle: int) -> bool:
-    """Lock an open file without waiting; False where it is taken or locks are unknown."""
+def lock_now(handle: int) -> bool:
+    """Lock an open file without waiting; False where it is taken or locks are unknown.
+
+    The lock ends when the file is closed, or its process is.
+    """
     try:
         import fcntl
 

@@ -47,6 +47,16 @@ def check_alignment(alignment: Alignment) -> Alignment:
     return alignment
 
 
+def check_depth(depth: int | None) -> None:
+    """Refuse a number of rows at which no query is left; None is all rows.
+
+    Raises:
+        InputError: less than one.
+    """
+    if depth is not None and depth < 1:
+        raise InputError("depth", str(depth), "at least 1", "`--depth 128`")
+
+
 def thin(alignment: Alignment, depth: int) -> Alignment:
     """The query and the rows that differ most: at most `depth` of them, in their order.
 
@@ -56,8 +66,7 @@ def thin(alignment: Alignment, depth: int) -> Alignment:
     >>> thin(Alignment("x", list("abc"), ["AAAA", "AAAC", "CCCC"]), 2).ids
     ['a', 'c']
     """
-    if depth < 1:
-        raise InputError("depth", str(depth), "at least 1", "`--depth 128`")
+    check_depth(depth)
     if alignment.depth <= depth:
         return alignment
     text = "".join(alignment.rows).encode("latin-1", "replace")

@@ -12,6 +12,7 @@ import polars as pl
 from lexome.batches.windows import parse_long, plan_windows
 from lexome.errors import InputError
 from lexome.inference.parts import (
+    SEQUENCES,
     Answer,
     Tally,
     check_output,
@@ -137,6 +138,7 @@ def predict_file(
             fingerprint,
             notes,
             progress,
+            SEQUENCES,
             place,
         )
     return _summary(tally)
