@@ -269,3 +269,14 @@ def test_a_mask_may_be_written_in_a_sequence_and_counts_as_one_residue(model):
     cropped = embed_residues(model, ["MK<mask>GAVL"], long="crop:3+1").matrices
     expected = model.run_ids([[0, 20, 15, 32, 4, 2]], ["hidden"])[0].hidden[1:-1]
     assert cropped[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_padding_inside_of_a_sequence_is_refused(model):
+    """No learned position counts it in transformers, and fair-esm hides it: there is no answer."""
+    for run in (
+        lambda: embed(model, ["M<pad>K"], unknown="reference"),
+        lambda: model.run(["M<pad>K"], unknown="reference"),
+        lambda: model.run_ids([[0, 20, 1, 15, 2]]),
+    ):
+        with pytest.raises(InputError, match=r"sequence_1: saw padding \(id 1\) as token 3"):
+            run()

@@ -112,7 +112,9 @@ def load_dnabert2(directory: Path) -> Loaded:
         CheckpointError: a setting, tensor name, shape or token that is not the family's.
     """
     settings = read_json(directory / "config.json")
-    require(settings, {"hidden_act": "gelu"}, str(directory / "config.json"))
+    # Its code gives the head's norm 1e-12 whatever the config says.
+    required = {"hidden_act": "gelu", "layer_norm_eps": 1e-12}
+    require(settings, required, str(directory / "config.json"))
     tokenizer = _text_tokenizer(directory, "dna-bases")
     return _load(directory, settings, tokenizer, "dnabert-2", DNABERT2_RULES, "alibi", "geglu")
 

@@ -13,6 +13,7 @@ from torch import nn
 from lexome.checkpoints.load import ModelCard
 from lexome.devices import is_out_of_memory, torch_dtype
 from lexome.errors import EnvironmentProblem, InputError
+from lexome.inference.runner import refuse_padding
 from lexome.io.alignments import read_alignments
 from lexome.layers.kernels import accelerate
 from lexome.sequence.alignment import Alignment, check_alignment, check_depth, thin
@@ -81,6 +82,8 @@ class AlignmentModel:
         """The same from token ids, equally long rows, taken as they are given."""
         if len({len(row) for row in rows}) != 1:
             raise InputError("ids", "rows of unequal length", "equally long ones", "one alignment")
+        for number, row in enumerate(rows, start=1):
+            refuse_padding(list(row), self.tokenizer.pad_id, f"ids of row {number}")
         return self._compute("alignment", len(rows), [list(row) for row in rows], outputs)
 
     def check(self, alignment: Alignment, depth: int | None = None) -> None:

@@ -15,7 +15,7 @@ from lexome.batches.packing import Packed
 from lexome.batches.windows import LongPolicy, Window, check_length, crop, parse_long, plan_windows
 from lexome.errors import InputError
 from lexome.inference.model import Model
-from lexome.inference.runner import Piece, run_batches
+from lexome.inference.runner import Piece, refuse_padding, run_batches
 from lexome.io.sources import read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.results.types import Embeddings, ResidueEmbeddings
@@ -208,6 +208,7 @@ def _prepare_as_given(
     """Texts whose letters are not those that the model sees: masked ones, and the reference's."""
     sequence, tokenizer = record.sequence, model.tokenizer
     whole = tokenizer.encode(sequence, recipe.unknown, record.id)
+    refuse_padding(whole, tokenizer.pad_id, record.id)
     spans: list[tuple[int, int]] = []
     if isinstance(tokenizer, CharacterTokenizer):
         if counts is not None:

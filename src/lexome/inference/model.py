@@ -15,7 +15,7 @@ from lexome.checkpoints.load import ModelCard, load_checkpoint
 from lexome.devices import choose_device, torch_dtype
 from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel
-from lexome.inference.runner import Piece, run_batches
+from lexome.inference.runner import Piece, refuse_padding, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
 from lexome.layers.rotary import Rotary
@@ -122,6 +122,7 @@ class Model:
     def _run_pieces(self, pieces: list[Piece], outputs: Sequence[str]) -> list[SequenceOutput]:
         self._check_outputs(outputs)
         for piece in pieces:
+            refuse_padding(list(piece.ids), self.tokenizer.pad_id, piece.name)
             if self.most_tokens is not None and len(piece.ids) > self.most_tokens:
                 raise InputError(
                     piece.name,

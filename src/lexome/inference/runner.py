@@ -1,6 +1,6 @@
 """Batches through a network, halved and retried where memory runs out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lexome.batches.packing import Packed, in_batches, pack
 from lexome.devices import is_out_of_memory
-from lexome.errors import EnvironmentProblem
+from lexome.errors import EnvironmentProblem, InputError
 
 Result = TypeVar("Result")
 # On a CPU small batches stay in the caches; the linears reach full speed from about 1,000 tokens.
@@ -20,6 +20,23 @@ class Piece(NamedTuple):
 
     name: str
     ids: NDArray[Any] | list[int]
+
+
+def refuse_padding(ids: Sequence[int], pad_id: int, name: str) -> None:
+    """Padding inside of a sequence, where the published codes do not agree on what it is.
+
+    transformers attends to it, but no learned position counts it; fair-esm hides it.
+
+    Raises:
+        InputError: naming the token.
+    """
+    if pad_id in ids:
+        raise InputError(
+            name,
+            f"padding (id {pad_id}) as token {ids.index(pad_id) + 1}",
+            "the sequence's own tokens",
+            "leaving it out; sequences of any length run together",
+        )
 
 
 def batch_tokens(device: str) -> int:
