@@ -1,0 +1,76 @@
+"""What a causal model remembers of sequences that it goes on with, one row a sequence."""
+
+# Letters: B rows, C capacity in tokens, any further axes of a tensor.
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class State:
+    """Tensors of each layer by name, all with the rows as their first axis.
+
+    A tensor whose name is in `caches` has the tokens as its second axis and room for `capacity` of
+    them; what lies behind a row's length is undefined and never read. All others are of fixed size.
+    A family chooses the names: `keys` and `values` of attention (B, C, H, d), `fir` and `iir` of
+    Hyena. Rows know nothing of each other.
+    """
+
+    layers: list[dict[str, Tensor]]
+    lengths_B: Tensor  # tokens that each row has seen; int64, on the device of the layers
+    capacity: int
+    caches: tuple[str, ...] = ("keys", "values")
+
+    def __len__(self) -> int:
+        return len(self.lengths_B)
+
+    @property
+    def num_bytes(self) -> int:
+        """All that is held."""
+        return sum(tensor.nbytes for layer in self.layers for tensor in layer.values())
+
+    def put(self, row: int, other: "State", other_row: int = 0) -> None:
+        """Make a row the copy of another state's row, of a state of the same family."""
+        length = int(other.lengths_B[other_row])
+        if length > self.capacity:
+            raise ValueError(f"{length} tokens do not fit into a capacity of {self.capacity}")
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            for name, tensor in theirs.items():
+                if name in self.caches:
+                    mine[name][row, :length] = tensor[other_row, :length]
+                else:
+                    mine[name][row] = tensor[other_row]
+        self.lengths_B[row] = length
+
+    def select(self, rows: Sequence[int] | Tensor) -> "State":
+        """A state of these rows, copied; a row may come twice (beams)."""
+        index = torch.as_tensor(rows, device=self.lengths_B.device)
+        layers = [
+            {name: tensor.index_select(0, index) for name, tensor in layer.items()}
+            for layer in self.layers
+        ]
+        return State(layers, self.lengths_B.index_select(0, index), self.capacity, self.caches)
+
+
+def empty_state(
+    rows: int,
+    capacity: int,
+    shapes: Sequence[Mapping[str, tuple[Sequence[int], torch.dtype]]],
+    device: torch.device | str,
+    caches: tuple[str, ...] = ("keys", "values"),
+) -> State:
+    """A state of rows that have seen nothing.
+
+    Args:
+        shapes: of each layer, name -> (axes behind the rows and, of a cache, the tokens; dtype).
+    """
+
+    def make(name: str, axes: Sequence[int], dtype: torch.dtype) -> Tensor:
+        if name in caches:
+            return torch.empty(rows, capacity, *axes, dtype=dtype, device=device)
+        return torch.zeros(rows, *axes, dtype=dtype, device=device)
+
+    layers = [{name: make(name, *what) for name, what in layer.items()} for layer in shapes]
+    return State(layers, torch.zeros(rows, dtype=torch.int64, device=device), capacity, caches)
