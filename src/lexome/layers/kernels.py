@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
-from lexome.layers.block import Block
+from lexome.layers.block import BLOCKS
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.heads import TokenScores
 from lexome.layers.rotary import Rotary
@@ -234,7 +234,7 @@ def compile_bricks(network: nn.Module) -> nn.Module:
     nothing anew. What they compute stays the same up to rounding.
     """
     for module in network.modules():
-        if isinstance(module, Block):
+        if isinstance(module, BLOCKS):
             module.enter = torch.compile(module.enter, dynamic=True)  # type: ignore[method-assign]
             module.leave = torch.compile(module.leave, dynamic=True)  # type: ignore[method-assign]
     return network
