@@ -163,6 +163,9 @@ def test_parameters_of_the_catalogue_are_those_of_the_networks():
             )
         elif entry.layout == "fair-msa":
             family, more = "msa", {}
+        elif entry.layout == "evo-1":
+            family, more = "striped-hyena", {"attention_layers": [8, 16, 24]}
+            sizes["inner_width"] = sizes.pop("ffn_width")
         else:
             is_second = entry.layout == "dnabert-2"
             family, more = (

@@ -26,6 +26,11 @@ FAMILIES = {
     "msa": Family(
         "lexome.architectures.msa:MsaTransformer", "lexome.architectures.msa:MsaConfig", False
     ),
+    "striped-hyena": Family(
+        "lexome.architectures.striped_hyena:StripedHyena",
+        "lexome.architectures.striped_hyena:StripedHyenaConfig",
+        False,
+    ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lexome.checkpoints.from_bert import load_bert, load_dnabert2
 from lexome.checkpoints.from_esm import load_esm
+from lexome.checkpoints.from_evo import load_evo
 from lexome.checkpoints.from_fair import fair_paths, find_fair, load_fair, read_fair
 from lexome.checkpoints.from_msa import ARCH, load_msa
 from lexome.checkpoints.loaded import Loaded
@@ -41,6 +42,7 @@ LAYOUTS = (
         lambda s: s.get("model_type", "bert") == "bert" and "alibi_starting_size" in s,
         load_dnabert2,
     ),
+    Layout("Evo-1", lambda s: s.get("model_type") == "stripedhyena", load_evo),
     Layout("BERT, DNABERT", lambda s: s.get("model_type") == "bert", load_bert),
 )
 KNOWN = ", ".join([*(layout.name for layout in LAYOUTS), "fair-esm's .pt files"])

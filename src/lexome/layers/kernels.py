@@ -16,7 +16,9 @@ from torch.nn import functional as F
 from lexome.layers.attention import Attention
 from lexome.layers.block import Block
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
+from lexome.layers.hyena import ModalMixer
 from lexome.layers.rotary import Rotary
+from lexome.layers.unembedding import Unembedding
 
 Activation = Literal["none", "gelu"]
 ROWS = 64  # PackedLinear works on multiples of so many
@@ -60,15 +62,17 @@ class PackedLinear(nn.Module):
 
 
 def _fill_rows(flat: Tensor) -> Tensor:
-    """Rows of zeros up to the next multiple.
+    """Rows of zeros up to the next multiple, or a power of two.
 
     oneDNN makes code for every number of rows that it meets, and keeps it: with batches of any
-    length that took time and gigabytes. So the numbers are kept few.
+    length that took time and gigabytes. So the numbers are kept few. A single row it would sum in
+    another order; from two on a row's bits are the same in any company.
     """
     rows = len(flat)
-    if rows % ROWS == 0:
+    full = rows + -rows % ROWS if rows > ROWS // 2 else max(2, 1 << (rows - 1).bit_length())
+    if rows == full:
         return flat
-    filled = flat.new_empty(rows + -rows % ROWS, flat.shape[1])
+    filled = flat.new_empty(full, flat.shape[1])
     filled[:rows], filled[rows:] = flat, 0
     return filled
 
@@ -191,6 +195,14 @@ class FastAttention(nn.Module):
         return query_NHd, key_NHd, value_NHd
 
 
+def make_fast_mixer(plain: ModalMixer, linear: type[nn.Module], batch_hint: int) -> ModalMixer:
+    """Both linears reordered."""
+    for name in ("project", "output"):
+        brick = getattr(plain, name)
+        setattr(plain, name, linear(brick.weight, brick.bias, batch_hint))
+    return plain
+
+
 def compile_bricks(network: nn.Module) -> nn.Module:
     """Fuse what lies between the matrix products of a model that trains on a GPU, in place.
 
@@ -218,6 +230,10 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     def make_fast(brick: nn.Module) -> nn.Module | None:
         if isinstance(brick, Attention):
             return FastAttention(brick, linear, batch_hint, turned)
+        if isinstance(brick, ModalMixer):
+            return make_fast_mixer(brick, linear, batch_hint)
+        if isinstance(brick, Unembedding):
+            return linear(brick.weight, None, batch_hint)
         if isinstance(brick, Rotary):
             return FastRotary(brick, heads[0])
         if isinstance(brick, FeedForward):

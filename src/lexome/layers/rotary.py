@@ -1,7 +1,7 @@
 """Rotary positions: pairs of q and k channels turned by position x frequency."""
 
 # Letters: N leading shape, H heads, d head width, P = d / 2 pairs.
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +19,24 @@ class Rotary(nn.Module):
 
     `inv_freq` is a stored buffer, because ESM-2 was trained with frequencies rounded to fp16 and
     its files keep them: recomputing costs 6e-3 in the logits. Angles are computed in fp32.
+    Positions are divided by `interpolation` first, where a model was stretched to more of them.
     Source: facebookresearch/esm rotary_embedding.py.
     """
 
+    fp32_tensors: ClassVar[tuple[str, ...]] = ("inv_freq",)
     inv_freq: Tensor
 
-    def __init__(self, head_width: int, base: float = 10000.0) -> None:
+    def __init__(self, head_width: int, base: float = 10000.0, interpolation: float = 1.0) -> None:
         super().__init__()
+        self.interpolation = interpolation
         # Always on the CPU first: elsewhere the last digit may differ.
         even_P = torch.arange(0, head_width, 2, dtype=torch.float32, device="cpu")
         self.register_buffer("inv_freq", 1.0 / base ** (even_P / head_width))
 
     def forward(self, positions_N: Tensor) -> Turn:
         """The turn for each position."""
-        angles_NP = positions_N[..., None].float() * self.inv_freq.float()
+        positions_N = positions_N.float() / self.interpolation
+        angles_NP = positions_N[..., None] * self.inv_freq.float()
         return Turn(angles_NP.cos()[..., None, :], angles_NP.sin()[..., None, :])
 
 
