@@ -31,6 +31,9 @@ FAMILIES = {
         "lexome.architectures.striped_hyena:StripedHyenaConfig",
         False,
     ),
+    "hyena": Family(
+        "lexome.architectures.hyena:Hyena", "lexome.architectures.hyena:HyenaConfig", False
+    ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lexome.layers.attention import Attention
 from lexome.layers.block import Block
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
-from lexome.layers.hyena import ModalMixer
+from lexome.layers.hyena import ImplicitMixer, ModalMixer
 from lexome.layers.rotary import Rotary
 from lexome.layers.unembedding import Unembedding
 
@@ -195,7 +195,7 @@ class FastAttention(nn.Module):
         return query_NHd, key_NHd, value_NHd
 
 
-def make_fast_mixer(plain: ModalMixer, linear: type[nn.Module], batch_hint: int) -> ModalMixer:
+def make_fast_mixer(plain: nn.Module, linear: type[nn.Module], batch_hint: int) -> nn.Module:
     """Both linears reordered."""
     for name in ("project", "output"):
         brick = getattr(plain, name)
@@ -230,7 +230,7 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     def make_fast(brick: nn.Module) -> nn.Module | None:
         if isinstance(brick, Attention):
             return FastAttention(brick, linear, batch_hint, turned)
-        if isinstance(brick, ModalMixer):
+        if isinstance(brick, ModalMixer | ImplicitMixer):
             return make_fast_mixer(brick, linear, batch_hint)
         if isinstance(brick, Unembedding):
             return linear(brick.weight, None, batch_hint)

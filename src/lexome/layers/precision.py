@@ -1,7 +1,9 @@
 """A network in another number format, but for the tensors that must stay exact."""
 
+from operator import attrgetter
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def cast(network: nn.Module, device: str | torch.device, dtype: torch.dtype) -> nn.Module:
@@ -13,9 +15,17 @@ def cast(network: nn.Module, device: str | torch.device, dtype: torch.dtype) -> 
         (module, name, tensor.detach().clone())
         for module in network.modules()
         for name in getattr(module, "fp32_tensors", ())
-        if isinstance(tensor := getattr(module, name, None), torch.Tensor)
+        if isinstance(tensor := _find(module, name), Tensor)
     ]
     network = network.to(device=device, dtype=dtype)
     for module, name, tensor in kept:
-        getattr(module, name).data = tensor.to(device)
+        attrgetter(name)(module).data = tensor.to(device)
     return network
+
+
+def _find(module: nn.Module, name: str) -> object:
+    """A tensor by its dotted name; a brick may name some that only one of its kinds has."""
+    try:
+        return attrgetter(name)(module)
+    except AttributeError:
+        return None

@@ -80,7 +80,12 @@ class ByteTokenizer(SingleBaseTokenizer):
     num_before, num_after = 0, 0
     cls_id = eos_id = 0
     pad_id, unk_id, mask_id = 1, _NONE, _NONE
-    vocabulary = ("<eod>", "<pad>", *map(chr, range(2, 256)), *(f"<{i}>" for i in range(256, 512)))
+    vocabulary: tuple[str, ...] = (
+        "<eod>",
+        "<pad>",
+        *map(chr, range(2, 256)),
+        *(f"<{i}>" for i in range(256, 512)),
+    )
 
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
@@ -113,7 +118,7 @@ class HyenaTokenizer(SingleBaseTokenizer):
 
     num_after = 1
     cls_id, eos_id, mask_id, pad_id, unk_id = 0, 1, 3, 4, 6
-    vocabulary = (
+    vocabulary: tuple[str, ...] = (
         "[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]",
         "A", "C", "G", "T", "N",
     )  # fmt: skip
