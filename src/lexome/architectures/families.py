@@ -16,6 +16,7 @@ class Family(NamedTuple):
     model: str
     config: str
     rows: bool  # whether it computes on rows (convolutions) rather than on packed tokens
+    causal: bool = False  # whether it goes on with sequences, from a state
 
 
 FAMILIES = {
@@ -25,6 +26,12 @@ FAMILIES = {
     "bert": Family("lexome.architectures.bert:Bert", "lexome.architectures.bert:BertConfig", False),
     "msa": Family(
         "lexome.architectures.msa:MsaTransformer", "lexome.architectures.msa:MsaConfig", False
+    ),
+    "decoder": Family(
+        "lexome.architectures.decoder:Decoder",
+        "lexome.architectures.decoder:DecoderConfig",
+        False,
+        causal=True,
     ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }

@@ -43,15 +43,17 @@ class PackedLayout:
         key_THd: Tensor,
         value_THd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
     ) -> Tensor:
         """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d).
 
-        With `slopes_H` (ALiBi), scores fall by slope x distance.
+        With `slopes_H` (ALiBi), scores fall by slope x distance. With `causal`, a token attends
+        to itself and what lies before it.
         """
-        if slopes_H is None and can_varlen(query_THd):
+        if slopes_H is None and not causal and can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
-        if slopes_H is None and can_multiply(query_THd, max(self.lengths)):
+        if slopes_H is None and not causal and can_multiply(query_THd, max(self.lengths)):
             return attend_products(query_THd, key_THd, value_THd, self.bounds)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         bias_HQK = None
@@ -63,6 +65,7 @@ class PackedLayout:
                 k.transpose(0, 1)[None],
                 v.transpose(0, 1)[None],
                 attn_mask=None if bias_HQK is None else bias_HQK[None, :, : len(q), : len(q)],
+                is_causal=causal,
                 scale=1.0,
             )[0].transpose(0, 1)
             for q, k, v in zip(*split, strict=True)
@@ -70,7 +73,11 @@ class PackedLayout:
         return torch.cat(out)
 
     def attention_maps(
-        self, query_THd: Tensor, key_THd: Tensor, slopes_H: Tensor | None = None
+        self,
+        query_THd: Tensor,
+        key_THd: Tensor,
+        slopes_H: Tensor | None = None,
+        causal: bool = False,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
         maps = []
@@ -80,6 +87,8 @@ class PackedLayout:
             scores_HQK = torch.einsum("qhd,khd->hqk", q, k).float()
             if slopes_H is not None:
                 scores_HQK = scores_HQK + alibi_bias(slopes_H, len(q))
+            if causal:
+                scores_HQK = scores_HQK.masked_fill(_is_later(len(q), q.device), float("-inf"))
             maps.append(torch.softmax(scores_HQK, dim=-1))
         return maps
 
@@ -124,22 +133,32 @@ class PaddedLayout:
         key_SLHd: Tensor,
         value_SLHd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
     ) -> Tensor:
         """softmax(q k^T) v by the plain formula; padding gets no weight. (S, L, H, d)."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H).to(value_SLHd.dtype)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal).to(value_SLHd.dtype)
         return torch.einsum("shqk,skhd->sqhd", weights_SHqk, value_SLHd)
 
     def attention_maps(
-        self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None = None
+        self,
+        query_SLHd: Tensor,
+        key_SLHd: Tensor,
+        slopes_H: Tensor | None = None,
+        causal: bool = False,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), padding cut off."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal)
         return [w[:, :n, :n] for w, n in zip(weights_SHqk, self.lengths, strict=True)]
 
-    def _weights(self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None) -> Tensor:
+    def _weights(
+        self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None, causal: bool
+    ) -> Tensor:
         scores_SHqk = torch.einsum("sqhd,skhd->shqk", query_SLHd, key_SLHd).float()
         if slopes_H is not None:
             scores_SHqk = scores_SHqk + alibi_bias(slopes_H, scores_SHqk.shape[-1])
+        if causal:
+            later_qk = _is_later(scores_SHqk.shape[-1], scores_SHqk.device)
+            scores_SHqk = scores_SHqk.masked_fill(later_qk, float("-inf"))
         return scores_SHqk.masked_fill(~self.real_N[:, None, None, :], float("-inf")).softmax(-1)
 
     def sums(self, values_SLD: Tensor) -> Tensor:
@@ -162,6 +181,11 @@ class PaddedLayout:
     def from_rows(self, values_SLD: Tensor) -> Tensor:
         """Still rows."""
         return values_SLD
+
+
+def _is_later(length: int, device: torch.device) -> Tensor:
+    """Whether key k lies behind query q, (q, k)."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
 
 
 Layout = PackedLayout | PaddedLayout

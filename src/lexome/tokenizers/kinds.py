@@ -8,6 +8,7 @@ from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
+from lexome.tokenizers.plain import PlainTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
 KINDS: dict[str, Any] = {
@@ -15,6 +16,7 @@ KINDS: dict[str, Any] = {
     "six-mers": SixMerTokenizer,
     "overlapping": OverlappingTokenizer,
     "library": LibraryTokenizer,
+    "plain": PlainTokenizer,
 }
 
 
