@@ -1,9 +1,12 @@
 """Causal networks so small that every probability can be worked out, in the contract of the real."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -80,3 +83,79 @@ class Counter(nn.Module):
 def exact_next(chain: Chain, last: int) -> np.ndarray:
     """The chain's probabilities after a token."""
     return chain.table_VV[last].double().softmax(-1).numpy()
+
+
+def write_progen2(folder: Path, seed: int = 0) -> Path:
+    """A directory in the layout of the published ProGen2 models, tiny and random."""
+    generator = torch.Generator().manual_seed(seed)
+    width, vocabulary = 32, 32
+    shapes = {"transformer.wte.weight": (vocabulary, width)}
+    for layer in range(2):
+        place = f"transformer.h.{layer}."
+        shapes |= {
+            f"{place}ln_1.weight": (width,),
+            f"{place}ln_1.bias": (width,),
+            f"{place}attn.qkv_proj.weight": (3 * width, width),
+            f"{place}attn.out_proj.weight": (width, width),
+            f"{place}mlp.fc_in.weight": (4 * width, width),
+            f"{place}mlp.fc_in.bias": (4 * width,),
+            f"{place}mlp.fc_out.weight": (width, 4 * width),
+            f"{place}mlp.fc_out.bias": (width,),
+        }
+    shapes |= {"transformer.ln_f.weight": (width,), "transformer.ln_f.bias": (width,)}
+    shapes |= {"lm_head.weight": (vocabulary, width), "lm_head.bias": (vocabulary,)}
+    tensors = {}
+    for name, shape in shapes.items():
+        tensors[name] = torch.randn(shape, generator=generator) * 0.3
+        if "ln_" in name and name.endswith("weight"):
+            tensors[name] += 1
+    save_file(tensors, folder / "model.safetensors")
+    config = {
+        "model_type": "progen",
+        "activation_function": "gelu_new",
+        "n_embd": width,
+        "n_head": 8,
+        "n_inner": None,
+        "n_layer": 2,
+        "n_positions": 256,
+        "rotary_dim": 4,
+        "layer_norm_epsilon": 1e-5,
+        "vocab_size": vocabulary,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    tokens = ["<|pad|>", "<|bos|>", "<|eos|>", "1", "2", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"]
+    published = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": i,
+                "content": token,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for i, token in enumerate(tokens[:3])
+        ],
+        "normalizer": None,
+        "pre_tokenizer": None,
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "vocab": {token: i for i, token in enumerate(tokens)},
+            "merges": [],
+        },
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(published))
+    return folder

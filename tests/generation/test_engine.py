@@ -114,7 +114,7 @@ def test_rows_are_few_where_memory_is_short(monkeypatch):
     network, started = Counter(), []
     start = network.start
     monkeypatch.setattr(network, "start", lambda r, c: (started.append(r), start(r, c))[1])
-    monkeypatch.setattr("lexome.generation.engine.free_memory", lambda device: 5 * 21 * 16 * 2)
+    monkeypatch.setattr("lexome.generation.engine.free_memory", lambda device: 5 * 64 * 16 * 2)
     run(network, requests_for([(1,)], 30), max_rows=16)
     assert max(started) == 5
 

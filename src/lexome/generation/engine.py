@@ -183,9 +183,7 @@ class Engine:
         free = free_memory(self.device)
         if free is None:
             return self.max_rows
-        # Of the size of a state only what grows with the capacity and what does not is known.
-        few, more = (self.network.start(1, size).num_bytes for size in (1, 2))
-        one_row = few + (capacity - 1) * (more - few)
+        one_row = self.network.start(1, capacity).num_bytes
         return int(free * SHARE_OF_MEMORY / max(one_row, 1))
 
 

@@ -86,7 +86,8 @@ def make_plan(
                 "a shorter prompt",
             )
         limits.append(limit_new(len(prompt.ids), amount.max_new, model.card.context))
-    rows = int(model.network.config.vocabulary_size)
+    config = model.network.config  # a head may have fewer rows than the embedding
+    rows = int(getattr(config, "head_size", None) or config.vocabulary_size)
     allowed_V = allowed_tokens(sampling, dialect, tokenizer, rows, stops).to(model.device)
     sampler = Sampler(sampling, stops, allowed_V, amount.min_new)
     return Plan(model, dialect, made, sampling, amount, sampler, limits)

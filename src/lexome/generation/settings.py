@@ -77,7 +77,10 @@ class Amount:
             ("beams", 0, 1024),
             ("length_penalty", -10, 10),
         ):
-            _check_range(name, getattr(self, name), low, high, False)
+            value = getattr(self, name)
+            if name != "length_penalty" and not isinstance(value, int):
+                raise InputError(name, repr(value), "a whole number", f"`{name}={max(low, 1)}`")
+            _check_range(name, value, low, high, False)
         if self.beams and self.n > self.beams:
             raise InputError(
                 "n", str(self.n), f"at most the {self.beams} beams", f"`--beams {self.n}`"

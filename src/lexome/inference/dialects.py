@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lexome.errors import InputError
+from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.interface import Tokenizer
 
 NEWLINE_TOKEN = "Ċ"  # how byte-level BPE spells a line end
@@ -52,9 +53,11 @@ def find_dialect(tokenizer: Tokenizer) -> Dialect:
     return _plain(tokenizer)
 
 
-def encode_text(tokenizer: Tokenizer, text: str, name: str) -> list[int]:
+def encode_text(
+    tokenizer: Tokenizer, text: str, name: str, unknown: UnknownPolicy = "refuse"
+) -> list[int]:
     """The ids of a text without what the tokenizer puts around a sequence."""
-    ids = tokenizer.encode(text, "refuse", name) if text else []
+    ids = tokenizer.encode(text, unknown, name) if text else []
     return list(ids[tokenizer.inner]) if tokenizer.num_specials else list(ids)
 
 
@@ -107,7 +110,7 @@ def _progen2(tokenizer: Tokenizer) -> Dialect:
     }
     return Dialect(
         name="ProGen2",
-        letters="".join(t for t in codes if len(t) == 1 and t.isalpha()),
+        letters="".join(sorted(t for t in codes if len(t) == 1 and t.isalpha())),
         standard=AMINO_ACIDS,
         front=(codes["1"],),
         front_text="1",
