@@ -127,6 +127,14 @@ def load_progen2(directory: Path) -> Loaded:
         require(settings, {key: rows["wte.weight"]}, where)
     require(settings, {"vocab_size_lm_head": rows["lm_head.weight"]}, where)
     tensors = _split_slabs(tensors, sizes["num_heads"], str(directory))
+    turned, head_width = whole(settings, "rotary_dim", where), sizes["width"] // sizes["num_heads"]
+    if turned % 2 or turned > head_width:
+        raise CheckpointError(
+            where,
+            f"rotary_dim = {turned}",
+            f"an even number up to the width of a head, {head_width}",
+            "the published config",
+        )
     renamed, accounting = rename(tensors, PROGEN2_RULES, MASKS, str(directory))
     config = DecoderConfig(
         **sizes,
@@ -135,15 +143,14 @@ def load_progen2(directory: Path) -> Loaded:
         context=whole(settings, "n_positions", where, 2048),
         layer_norm_eps=_read_eps(settings, where),
         positions="rotary",
-        turned_width=whole(settings, "rotary_dim", where),
+        turned_width=turned,
         interleaved=True,
         parallel=True,
         attention_bias=False,
         tied_head=False,
         head_bias=True,
     )
-    assert config.turned_width is not None
-    renamed["rotary.inv_freq"] = Rotary(config.turned_width).inv_freq  # never in the files
+    renamed["rotary.inv_freq"] = Rotary(turned).inv_freq  # never in the files
     tokenizer = _tokenizer(directory, "progen", "<|eos|>", PADDING, config.vocabulary_size)
     network = _fill(config, renamed, directory)
     notes = note_placeholders(read.placeholders)
