@@ -122,7 +122,7 @@ def test_a_torn_last_line_is_taken_off(progen, lexome, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
 
         def stop(*args: object) -> None:
-            raise KeyboardInterrupt
+            raise RuntimeError("stopped here")
 
         patched.setattr("lexome.generation.generate_file._write", stop)
         assert lexome(*generate_words(progen, 9), "-o", output).code == 1
