@@ -17,8 +17,10 @@ from lexome.layers.attention import Attention
 from lexome.layers.block import Block
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.rotary import Rotary
+from lexome.layers.unscaled_attention import CrossAttention, UnscaledAttention
 
-Activation = Literal["none", "gelu"]
+Activation = Literal["none", "gelu", "relu"]
+FUSED = ("gelu", "relu")  # activations that a linear does in the same pass
 ROWS = 64  # PackedLinear works on multiples of so many
 
 
@@ -37,7 +39,7 @@ def has_packed_linear() -> bool:
 
 
 class PackedLinear(nn.Module):
-    """F.linear with the weight in oneDNN's own order, and GELU in the same pass if asked.
+    """F.linear with the weight in oneDNN's own order, and GELU or ReLU in the same pass if asked.
 
     The reordered weight is the only copy kept.
     """
@@ -86,22 +88,22 @@ class PlainLinear(nn.Module):
 
     def forward(self, x_ND: Tensor) -> Tensor:
         out = F.linear(x_ND, self._weight, self._bias)
-        return F.gelu(out) if self.activation == "gelu" else out
+        return out if self.activation == "none" else ACTIVATIONS[self.activation](out)
 
 
 class FastFeedForward(nn.Module):
-    """Both linears reordered, GELU fused into the first."""
+    """Both linears reordered, GELU or ReLU fused into the first."""
 
     def __init__(self, plain: FeedForward, linear: type[nn.Module], batch_hint: int) -> None:
         super().__init__()
         self.activation = plain.activation
-        fused = "gelu" if plain.activation == "gelu" else "none"
+        fused = plain.activation if plain.activation in FUSED else "none"
         self.up = linear(plain.up.weight, plain.up.bias, batch_hint, fused)
         self.down = linear(plain.down.weight, plain.down.bias, batch_hint)
 
     def forward(self, x_ND: Tensor) -> Tensor:
         hidden_NF = self.up(x_ND)
-        if self.activation != "gelu":
+        if self.activation not in FUSED:
             hidden_NF = ACTIVATIONS[self.activation](hidden_NF)
         out: Tensor = self.down(hidden_NF)
         return out
@@ -191,6 +193,46 @@ class FastAttention(nn.Module):
         return query_NHd, key_NHd, value_NHd
 
 
+class FastUnscaledAttention(nn.Module):
+    """q, k, v in one product."""
+
+    def __init__(self, plain: UnscaledAttention, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.num_heads = plain.num_heads
+        weight = torch.cat([plain.query.weight, plain.key.weight, plain.value.weight])
+        self.project_all = linear(weight, None, batch_hint)
+        self.output = linear(plain.output.weight, None, batch_hint)
+
+    def project(self, x_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (N, H, d)."""
+        heads = (*x_ND.shape[:-1], 3, self.num_heads, -1)
+        query_NHd, key_NHd, value_NHd = self.project_all(x_ND).view(heads).unbind(-3)
+        return query_NHd, key_NHd, value_NHd
+
+
+class FastCrossAttention(nn.Module):
+    """k and v of the source in one product."""
+
+    def __init__(self, plain: CrossAttention, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.num_heads = plain.num_heads
+        self.query = linear(plain.query.weight, None, batch_hint)
+        both = torch.cat([plain.key.weight, plain.value.weight])
+        self.project_both = linear(both, None, batch_hint)
+        self.output = linear(plain.output.weight, None, batch_hint)
+
+    def project_target(self, x_ND: Tensor) -> Tensor:
+        """Queries (N, H, d)."""
+        query_NU: Tensor = self.query(x_ND)
+        return query_NU.view(*x_ND.shape[:-1], self.num_heads, -1)
+
+    def project_source(self, source_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (N, H, d)."""
+        heads = (*source_ND.shape[:-1], 2, self.num_heads, -1)
+        key_NHd, value_NHd = self.project_both(source_ND).view(heads).unbind(-3)
+        return key_NHd, value_NHd
+
+
 def compile_bricks(network: nn.Module) -> nn.Module:
     """Fuse what lies between the matrix products of a model that trains on a GPU, in place.
 
@@ -224,6 +266,10 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
             return FastFeedForward(brick, linear, batch_hint)
         if isinstance(brick, GatedFeedForward):
             return FastGatedFeedForward(brick, linear, batch_hint)
+        if isinstance(brick, UnscaledAttention):
+            return FastUnscaledAttention(brick, linear, batch_hint)
+        if isinstance(brick, CrossAttention):
+            return FastCrossAttention(brick, linear, batch_hint)
         return None
 
     with torch.no_grad():
