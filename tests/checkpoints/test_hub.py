@@ -163,6 +163,20 @@ def test_parameters_of_the_catalogue_are_those_of_the_networks():
             )
         elif entry.layout == "fair-msa":
             family, more = "msa", {}
+        elif entry.layout in ("prott5", "prostt5", "ankh"):
+            is_gated = entry.layout == "ankh"
+            family, more = (
+                "t5",
+                {
+                    "vocabulary_size": entry.vocabulary,
+                    "head_width": entry.head_width,
+                    "decoder": entry.decoder_layers > 0,
+                    "decoder_layers": entry.decoder_layers,
+                    "feed_forward": "gated-silu" if is_gated else "relu",
+                    "num_buckets": 64 if is_gated else 32,
+                    "head": "own" if is_gated else "tied",
+                },
+            )
         else:
             is_second = entry.layout == "dnabert-2"
             family, more = (

@@ -26,6 +26,7 @@ FAMILIES = {
     "msa": Family(
         "lexome.architectures.msa:MsaTransformer", "lexome.architectures.msa:MsaConfig", False
     ),
+    "t5": Family("lexome.architectures.t5:T5", "lexome.architectures.t5:T5Config", False),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 

@@ -8,6 +8,7 @@ from lexome.checkpoints.from_bert import load_bert, load_dnabert2
 from lexome.checkpoints.from_esm import load_esm
 from lexome.checkpoints.from_fair import fair_paths, find_fair, load_fair, read_fair
 from lexome.checkpoints.from_msa import ARCH, load_msa
+from lexome.checkpoints.from_t5 import load_t5
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.weight_files import read_json, weight_paths
 from lexome.errors import CheckpointError
@@ -42,6 +43,7 @@ LAYOUTS = (
         load_dnabert2,
     ),
     Layout("BERT, DNABERT", lambda s: s.get("model_type") == "bert", load_bert),
+    Layout("T5: ProtT5, ProstT5, Ankh", lambda s: s.get("model_type") == "t5", load_t5),
 )
 KNOWN = ", ".join([*(layout.name for layout in LAYOUTS), "fair-esm's .pt files"])
 

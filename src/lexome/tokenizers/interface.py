@@ -75,7 +75,8 @@ class Tokenizer(Protocol):
 class PieceTokenizer(ABC):
     """What tokenizers share that can tell the pieces of one text: its ids, and their spans.
 
-    Every sequence begins with `cls_id` and, where `num_after` is 1, ends with `eos_id`.
+    Where `num_before` is 1 every sequence begins with `cls_id`; where `num_after` is 1 it ends with
+    `eos_id`.
     """
 
     num_before, num_after = 1, 1
@@ -106,8 +107,8 @@ class PieceTokenizer(ABC):
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
     ) -> list[int]:
         """The ids of one sequence with its special ones: the plain twin of `encode_many`."""
-        pieces = self._pieces(sequence, unknown, name)
-        return [self.cls_id, *(piece.id for piece in pieces), *[self.eos_id] * self.num_after]
+        before, after = [self.cls_id] * self.num_before, [self.eos_id] * self.num_after
+        return [*before, *(piece.id for piece in self._pieces(sequence, unknown, name)), *after]
 
     def spans(
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
@@ -118,7 +119,8 @@ class PieceTokenizer(ABC):
         given, also where letters are mapped, removed or joined.
         """
         pieces, end = self._pieces(sequence, unknown, name), len(sequence)
-        return [(0, 0), *((p.start, p.end) for p in pieces), *[(end, end)] * self.num_after]
+        before, after = [(0, 0)] * self.num_before, [(end, end)] * self.num_after
+        return [*before, *((p.start, p.end) for p in pieces), *after]
 
 
 def encode_parts(

@@ -5,9 +5,11 @@ from typing import Any
 
 from lexome.errors import InputError
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
+from lexome.tokenizers.residues import ResidueTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
 KINDS: dict[str, Any] = {
@@ -15,6 +17,8 @@ KINDS: dict[str, Any] = {
     "six-mers": SixMerTokenizer,
     "overlapping": OverlappingTokenizer,
     "library": LibraryTokenizer,
+    "residues": ResidueTokenizer,
+    "ids": IdsTokenizer,
 }
 
 
