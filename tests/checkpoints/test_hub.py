@@ -10,7 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lexome.architectures.families import build
+from lexome.checkpoints.blank import no_values
 from lexome.checkpoints.catalogue import catalogue, find_entry
+from lexome.checkpoints.from_esm import VARIANTS
 from lexome.checkpoints.hub import held_path, read_held
 from lexome.checkpoints.load import find_source
 from lexome.errors import EnvironmentProblem, InputError
@@ -134,12 +137,65 @@ def test_every_entry_of_the_catalogue_says_all_there_is_to_say():
         find_entry("esm2_650m")
 
 
+def esm_switches(entry):
+    variant = VARIANTS[entry.layout]
+    return "encoder", {
+        "vocabulary_size": entry.vocabulary,
+        "positions": variant.positions,
+        "embedding_norm": variant.embedding_norm,
+        "feed_forward": variant.feed_forward,
+        "tied_head": variant.is_tied,
+        "contact_head": variant.contacts and not entry.shipped,
+    }
+
+
+def bert_switches(entry):
+    is_second = entry.layout == "dnabert-2"
+    return "bert", {
+        "vocabulary_size": entry.vocabulary,
+        "mask_id": 4,
+        "positions": "alibi" if is_second else "learned",
+        "feed_forward": "geglu" if is_second else "gelu",
+        "pooler": not is_second,
+    }
+
+
+def decoder_switches(entry):
+    sizes = {"vocabulary_size": entry.vocabulary}
+    if entry.layout == "gpt2":
+        return "decoder", sizes
+    return "decoder", sizes | {
+        "positions": "rotary",
+        "parallel": True,
+        "attention_bias": False,
+        "tied_head": False,
+        "head_bias": True,
+    }
+
+
+def t5_switches(entry):
+    is_gated = entry.layout == "ankh"
+    return "t5", {
+        "vocabulary_size": entry.vocabulary,
+        "head_width": entry.head_width,
+        "decoder": entry.decoder_layers > 0,
+        "decoder_layers": entry.decoder_layers,
+        "feed_forward": "gated-silu" if is_gated else "relu",
+        "num_buckets": 64 if is_gated else 32,
+        "head": "own" if is_gated else "tied",
+    }
+
+
+SWITCHES = {
+    **dict.fromkeys(VARIANTS, esm_switches),
+    **dict.fromkeys(("bert", "dnabert", "dnabert-2"), bert_switches),
+    **dict.fromkeys(("gpt2", "progen2"), decoder_switches),
+    **dict.fromkeys(("prott5", "prostt5", "ankh"), t5_switches),
+    "fair-msa": lambda entry: ("msa", {}),
+}
+
+
 def test_parameters_of_the_catalogue_are_those_of_the_networks():
-    import torch
-
-    from lexome.architectures.families import build
-    from lexome.checkpoints.from_esm import VARIANTS
-
     for name, entry in catalogue().items():
         sizes = {
             "num_layers": entry.layers,
@@ -148,49 +204,9 @@ def test_parameters_of_the_catalogue_are_those_of_the_networks():
             "ffn_width": entry.ffn_width,
             "context": entry.context,
         }
-        if entry.layout in VARIANTS:
-            variant = VARIANTS[entry.layout]
-            family, more = (
-                "encoder",
-                {
-                    "vocabulary_size": entry.vocabulary,
-                    "positions": variant.positions,
-                    "embedding_norm": variant.embedding_norm,
-                    "feed_forward": variant.feed_forward,
-                    "tied_head": variant.is_tied,
-                    "contact_head": variant.contacts and not entry.shipped,
-                },
-            )
-        elif entry.layout == "fair-msa":
-            family, more = "msa", {}
-        elif entry.layout in ("prott5", "prostt5", "ankh"):
-            is_gated = entry.layout == "ankh"
-            family, more = (
-                "t5",
-                {
-                    "vocabulary_size": entry.vocabulary,
-                    "head_width": entry.head_width,
-                    "decoder": entry.decoder_layers > 0,
-                    "decoder_layers": entry.decoder_layers,
-                    "feed_forward": "gated-silu" if is_gated else "relu",
-                    "num_buckets": 64 if is_gated else 32,
-                    "head": "own" if is_gated else "tied",
-                },
-            )
-        else:
-            is_second = entry.layout == "dnabert-2"
-            family, more = (
-                "bert",
-                {
-                    "vocabulary_size": entry.vocabulary,
-                    "mask_id": 4,
-                    "positions": "alibi" if is_second else "learned",
-                    "feed_forward": "geglu" if is_second else "gelu",
-                    "pooler": not is_second,
-                },
-            )
-        with torch.device("meta"):
-            network = build(family, sizes | more)
+        family, switches = SWITCHES[entry.layout](entry)
+        with no_values():
+            network = build(family, sizes | switches)
         assert sum(p.numel() for p in network.parameters()) == entry.parameters, name
 
 

@@ -282,7 +282,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no config": (lambda m: (m / "config.json").unlink(), "saw no config.json"),
     "torn config": (lambda m: (m / "config.json").write_text('{"model'), "saw broken JSON"),
-    "other family": (lambda m: change_config(m, model_type="gpt2"), "saw model_type 'gpt2'"),
+    "other family": (lambda m: change_config(m, model_type="mamba"), "saw model_type 'mamba'"),
     "other positions": (
         lambda m: change_config(m, position_embedding_type="absolute"),
         "saw weights without embedding.positions.weight",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lexome.checkpoints.from_bert import load_bert, load_dnabert2
+from lexome.checkpoints.from_decoders import load_gpt2, load_progen2
 from lexome.checkpoints.from_esm import load_esm
 from lexome.checkpoints.from_fair import fair_paths, find_fair, load_fair, read_fair
 from lexome.checkpoints.from_msa import ARCH, load_msa
@@ -44,6 +45,8 @@ LAYOUTS = (
     ),
     Layout("BERT, DNABERT", lambda s: s.get("model_type") == "bert", load_bert),
     Layout("T5: ProtT5, ProstT5, Ankh", lambda s: s.get("model_type") == "t5", load_t5),
+    Layout("GPT-2", lambda s: s.get("model_type") == "gpt2", load_gpt2),
+    Layout("ProGen2", lambda s: s.get("model_type") == "progen", load_progen2),
 )
 KNOWN = ", ".join([*(layout.name for layout in LAYOUTS), "fair-esm's .pt files"])
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lexome.architectures.families import build, settings_of
+from lexome.architectures.families import build, find_family, settings_of
 from lexome.batches.packing import pack
 from lexome.batches.padding import pad
 from lexome.checkpoints.layouts import load_path
@@ -34,6 +34,11 @@ PROBES = {
     ],
     "dna": ["ATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG", "ACGTNNACGTACGTTAGC", "ATTCCG", "GATTACA"],
     "dna-bases": ["ATGGCCATTGTAATGGGCCGCTGAAAGGGTGCCCGATAG", "GATTACAGATTACA", "ACGTACGT"],
+    "progen": [
+        "1MKTVRQERLKSIVRILERSKEPVSGAQLAEELSVSRQVIVQDIAYLRSLGYNIVATPRGYVLAGG2",
+        "2GGRLRLVLHLTSEKQNYDSLTRGDELQQKGAFILRQDPPIGEKDQIKAKVN1",
+        "1XBZUOGGAC2",
+    ],
     "text": ["a gene", "dna binds a protein", "x"],
 }
 ALIGNMENTS = [  # the query alone, a shallow one, and more tokens than one step of the fast linear
@@ -88,7 +93,9 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
         return Certificate(checkpoint.card, accounting, checks, told)
     tokenizer = checkpoint.tokenizer
     rows = [ids for ids in _probe_ids(tokenizer) if 2 < len(ids) <= checkpoint.card.context]
-    checks = _check_company(checkpoint.network, rows, tokenizer.pad_id)
+    checks = _check_company(checkpoint.network, rows, max(tokenizer.pad_id, 0))
+    if find_family(checkpoint.card.family).causal:
+        checks.append(_check_steps(checkpoint.network, rows))
     model = Model(_copy_plain(checkpoint), tokenizer, checkpoint.card)
     outputs = _possible(model)
     fast = [_named(found, OUTPUTS) for found in model.run_ids(rows, outputs)]
@@ -186,6 +193,23 @@ def _check_company(network: Any, rows: list[list[int]], pad_id: int) -> list[Che
                 Check("hidden", f"{name} beside others", error, allowed, error <= allowed)
             )
     return checks
+
+
+def _check_steps(network: Any, rows: list[list[int]]) -> Check:
+    """The hidden states of each sequence read whole, beside those read on from half of it."""
+    worst = Check("hidden", "read a token at a time", 0.0, COMPANY, True)
+    with torch.inference_mode():
+        for ids in rows:
+            whole_TD = network(*pack([ids]))
+            state, half = network.start(1, len(ids)), (len(ids) + 1) // 2
+            found = [network.extend(torch.tensor([ids[:half]]), state)[0]]
+            found += [network.extend(torch.tensor([[id]]), state)[0] for id in ids[half:]]
+            error = (torch.cat(found) - whole_TD).abs().max().item()
+            allowed = COMPANY * whole_TD.abs().max().item()
+            if error / allowed >= worst.error / worst.allowed:
+                passed = worst.passed and error <= allowed
+                worst = Check(worst.output, worst.against, error, allowed, passed)
+    return worst
 
 
 def _compare(

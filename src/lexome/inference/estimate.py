@@ -33,9 +33,9 @@ def estimate(entry: Entry) -> Estimate:
     speed = SHARE * product_ceiling("cpu", dtype, 0.3) / work
     working = WORKING + 4 * BATCH_TOKENS * (6 * entry.width + 2 * entry.ffn_width)
     return Estimate(
-        # Both the file's numbers and the reordered copy of them that is computed with.
-        memory=2 * 4 * entry.parameters + working,
-        memory_bf16=(4 + 2 * 2) * entry.parameters + working,
+        # A tensor of the file is let go as soon as its reordered copy is made.
+        memory=4 * entry.parameters + working,
+        memory_bf16=2 * entry.parameters + working,
         dtype=dtype,
         tokens_per_second=speed,
         seconds_per_thousand=1000 * LENGTH / speed,

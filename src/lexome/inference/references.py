@@ -103,6 +103,18 @@ def _transformers_t5(path: Path) -> Callable[[Sequence[int]], Outputs]:
     return run
 
 
+def _transformers_gpt2(path: Path) -> Callable[[Sequence[int]], Outputs]:
+    from transformers import GPT2LMHeadModel
+
+    network = _load_silently(GPT2LMHeadModel, path)
+
+    def run(ids: Sequence[int]) -> Outputs:
+        out = network(torch.tensor([list(ids)]), output_hidden_states=True, output_attentions=True)
+        return _of_transformers(out, out.logits)
+
+    return run
+
+
 def _ask_encoder(encoder: Any, ids: Sequence[int]) -> Any:
     batch = torch.tensor([list(ids)])
     return encoder(
@@ -206,9 +218,10 @@ def _fair_msa(path: Path) -> Callable[[Sequence[int]], Outputs]:
 MAKERS: dict[str, tuple[str, Callable[[Path], Callable[[Any], Outputs]]]] = {
     **dict.fromkeys(("esm2", "esm1b", "esm1v", "nt-v1"), ("transformers", _transformers_esm)),
     **dict.fromkeys(("bert", "dnabert"), ("transformers", _transformers_bert)),
+    "gpt2": ("transformers", _transformers_gpt2),
     **dict.fromkeys(("fair-esm2", "fair-esm1b", "fair-esm1v"), ("fair-esm", _fair)),
     "fair-msa": ("fair-esm", _fair_msa),
     **dict.fromkeys(("prott5", "prostt5", "ankh"), ("transformers", _transformers_t5)),
 }
 REMOTE = "its published code lies beside the weights and is never run; our tests hold it to outputs"
-WITHOUT = {"nt-v2": REMOTE, "dnabert-2": REMOTE}
+WITHOUT = {"nt-v2": REMOTE, "dnabert-2": REMOTE, "progen2": REMOTE}

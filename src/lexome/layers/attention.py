@@ -13,13 +13,13 @@ class Attention(nn.Module):
     lies between `project` and `output` is the layout's: it knows what attends to what.
     """
 
-    def __init__(self, width: int, num_heads: int) -> None:
+    def __init__(self, width: int, num_heads: int, bias: bool = True) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = nn.Linear(width, width, bias)
+        self.key = nn.Linear(width, width, bias)
+        self.value = nn.Linear(width, width, bias)
+        self.output = nn.Linear(width, width, bias)
 
     def project(self, x_ND: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (scaled), keys (both turned, if at all) and values, each (N, H, d)."""

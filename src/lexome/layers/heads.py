@@ -38,6 +38,19 @@ class LanguageModelHead(nn.Module):
         return F.linear(x_ND, embedding_VD if self.rows is None else self.rows, self.bias)
 
 
+class TokenScores(nn.Module):
+    """One row a token and nothing else: the embedding's rows (tied), or the head's own."""
+
+    def __init__(self, width: int, size: int, tied: bool, bias: bool) -> None:
+        super().__init__()
+        self.rows = None if tied else nn.Parameter(torch.empty(size, width))
+        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
+
+    def forward(self, x_ND: Tensor, embedding_VD: Tensor) -> Tensor:
+        """Logits (N, V) before the softmax."""
+        return F.linear(x_ND, embedding_VD if self.rows is None else self.rows, self.bias)
+
+
 class ContactHead(nn.Module):
     """Probability that two residues touch, from all attention maps by logistic regression.
 

@@ -7,20 +7,20 @@ machine and the torch version are known good, and tested against the plain brick
 # Letters: T tokens, H heads, d head width, P = d / 2 pairs, D width, F feed-forward width.
 from collections.abc import Callable
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
-from lexome.layers.block import Block
+from lexome.layers.block import BLOCKS
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
+from lexome.layers.heads import TokenScores
 from lexome.layers.rotary import Rotary
 from lexome.layers.unscaled_attention import CrossAttention, UnscaledAttention
 
-Activation = Literal["none", "gelu", "relu"]
-FUSED = ("gelu", "relu")  # activations that a linear does in the same pass
+Activation = Literal["none", "gelu", "gelu_new", "relu"]
 ROWS = 64  # PackedLinear works on multiples of so many
 
 
@@ -48,7 +48,8 @@ class PackedLinear(nn.Module):
         self, weight: Tensor, bias: Tensor | None, batch_hint: int, activation: Activation = "none"
     ) -> None:
         super().__init__()
-        self.activation = activation
+        # oneDNN's name, and which of its forms: the exact one, or by the tangent
+        self._fused = {"gelu_new": ("gelu", "tanh")}.get(activation, (activation, "none"))
         # Opaque tensors cannot be buffers: state_dict and .to() do not understand them.
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), batch_hint)
         self._bias = None if bias is None else bias.contiguous()
@@ -56,21 +57,23 @@ class PackedLinear(nn.Module):
     def forward(self, x_ND: Tensor) -> Tensor:
         flat = x_ND.flatten(0, -2)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            _fill_rows(flat), self._packed, self._bias, self.activation, [], "none"
+            _fill_rows(flat), self._packed, self._bias, self._fused[0], [], self._fused[1]
         )
         return out[: len(flat)].reshape(*x_ND.shape[:-1], -1)
 
 
 def _fill_rows(flat: Tensor) -> Tensor:
-    """Rows of zeros up to the next multiple.
+    """Rows of zeros up to the next multiple, or the next power of two.
 
     oneDNN makes code for every number of rows that it meets, and keeps it: with batches of any
-    length that took time and gigabytes. So the numbers are kept few.
+    length that took time and gigabytes. So the numbers are kept few. From two rows on, a row's
+    numbers are the same to the bit whatever the others hold; alone, another sum is made of it.
     """
     rows = len(flat)
-    if rows % ROWS == 0:
+    wanted = rows + -rows % ROWS if rows > ROWS // 2 else max(2, 1 << (rows - 1).bit_length())
+    if rows == wanted:
         return flat
-    filled = flat.new_empty(rows + -rows % ROWS, flat.shape[1])
+    filled = flat.new_empty(wanted, flat.shape[1])
     filled[:rows], filled[rows:] = flat, 0
     return filled
 
@@ -97,13 +100,14 @@ class FastFeedForward(nn.Module):
     def __init__(self, plain: FeedForward, linear: type[nn.Module], batch_hint: int) -> None:
         super().__init__()
         self.activation = plain.activation
-        fused = plain.activation if plain.activation in FUSED else "none"
+        self.is_fused = plain.activation in get_args(Activation)
+        fused = plain.activation if self.is_fused else "none"
         self.up = linear(plain.up.weight, plain.up.bias, batch_hint, fused)
         self.down = linear(plain.down.weight, plain.down.bias, batch_hint)
 
     def forward(self, x_ND: Tensor) -> Tensor:
         hidden_NF = self.up(x_ND)
-        if self.activation not in FUSED:
+        if not self.is_fused:
             hidden_NF = ACTIVATIONS[self.activation](hidden_NF)
         out: Tensor = self.down(hidden_NF)
         return out
@@ -129,6 +133,25 @@ class FastGatedFeedForward(nn.Module):
         return out
 
 
+class FastTokenScores(nn.Module):
+    """Rows of the head reordered when they are first asked for: tied ones are the embedding's."""
+
+    def __init__(self, plain: TokenScores, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self._plain: TokenScores | None = plain
+        self._linear, self._batch_hint = linear, batch_hint
+        self.scores: nn.Module | None = None
+
+    def forward(self, x_ND: Tensor, embedding_VD: Tensor) -> Tensor:
+        if self.scores is None:
+            assert self._plain is not None
+            rows = embedding_VD if self._plain.rows is None else self._plain.rows
+            self.scores = self._linear(rows, self._plain.bias, self._batch_hint)
+            self._plain = None
+        scores: Tensor = self.scores(x_ND)
+        return scores
+
+
 class WideTurn(NamedTuple):
     """cos + i sin for every head, laid out like the q and k that it multiplies.
 
@@ -146,7 +169,7 @@ class FastRotary(nn.Module):
         self.plain, self.num_heads = plain, num_heads
 
     def forward(self, positions_N: Tensor) -> WideTurn:
-        turn_N1P = torch.complex(*self.plain(positions_N))
+        turn_N1P = torch.complex(*self.plain(positions_N)[:2])
         return WideTurn(turn_N1P.expand(*positions_N.shape, 2 * self.num_heads, -1).contiguous())
 
 
@@ -159,21 +182,27 @@ class FastAttention(nn.Module):
     """
 
     def __init__(
-        self, plain: Attention, linear: type[nn.Module], batch_hint: int, turned: bool = True
+        self, plain: Attention, linear: type[nn.Module], batch_hint: int, rotary: Rotary | None
     ) -> None:
         super().__init__()
         width = plain.query.weight.shape[0]
         self.num_heads, self.head_width = plain.num_heads, width // plain.num_heads
         order = torch.arange(width)
-        if turned:
-            pairs = order.view(self.num_heads, 2, self.head_width // 2)
-            order = pairs.transpose(1, 2).reshape(-1)
+        if rotary is not None and not rotary.interleaved:
+            heads = order.view(self.num_heads, -1)
+            turned = 2 * len(rotary.inv_freq)
+            pairs = heads[:, :turned].view(self.num_heads, 2, -1).transpose(1, 2)
+            order = torch.cat([pairs.flatten(1), heads[:, turned:]], 1).flatten()
         order = order.to(plain.query.weight.device)
         scale = self.head_width**-0.5
         weight = torch.cat(
             [plain.query.weight[order] * scale, plain.key.weight[order], plain.value.weight]
         )
-        bias = torch.cat([plain.query.bias[order] * scale, plain.key.bias[order], plain.value.bias])
+        bias = None
+        if plain.query.bias is not None:
+            bias = torch.cat(
+                [plain.query.bias[order] * scale, plain.key.bias[order], plain.value.bias]
+            )
         self.project_all = linear(weight, bias, batch_hint)
         self.output = linear(plain.output.weight, plain.output.bias, batch_hint)
 
@@ -187,9 +216,13 @@ class FastAttention(nn.Module):
         if turn is None:
             query_NHd, key_NHd = torch.split(both_NHd, self.num_heads, dim=-2)
             return query_NHd, key_NHd, value_NHd
-        pairs_NHP = torch.view_as_complex(both_NHd.float().unflatten(-1, (-1, 2)))
+        turned = 2 * turn.numbers_NHP.shape[-1]
+        pairs_NHP = torch.view_as_complex(both_NHd[..., :turned].float().unflatten(-1, (-1, 2)))
         turned_NHd = torch.view_as_real(pairs_NHP.mul_(turn.numbers_NHP)).flatten(-2)
-        query_NHd, key_NHd = torch.split(turned_NHd.to(x_ND.dtype), self.num_heads, dim=-2)
+        turned_NHd = turned_NHd.to(x_ND.dtype)
+        if turned < self.head_width:
+            turned_NHd = torch.cat([turned_NHd, both_NHd[..., turned:]], -1)
+        query_NHd, key_NHd = torch.split(turned_NHd, self.num_heads, dim=-2)
         return query_NHd, key_NHd, value_NHd
 
 
@@ -240,7 +273,7 @@ def compile_bricks(network: nn.Module) -> nn.Module:
     nothing anew. What they compute stays the same up to rounding.
     """
     for module in network.modules():
-        if isinstance(module, Block):
+        if isinstance(module, BLOCKS):
             module.enter = torch.compile(module.enter, dynamic=True)  # type: ignore[method-assign]
             module.leave = torch.compile(module.leave, dynamic=True)  # type: ignore[method-assign]
     return network
@@ -255,11 +288,11 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     on_cpu = next(network.parameters()).device.type == "cpu"
     linear = PackedLinear if on_cpu and has_packed_linear() else PlainLinear
     heads = [m.num_heads for m in network.modules() if isinstance(m, Attention)]
-    turned = any(isinstance(m, Rotary) for m in network.modules())
+    rotary = next((m for m in network.modules() if isinstance(m, Rotary)), None)
 
     def make_fast(brick: nn.Module) -> nn.Module | None:
         if isinstance(brick, Attention):
-            return FastAttention(brick, linear, batch_hint, turned)
+            return FastAttention(brick, linear, batch_hint, rotary)
         if isinstance(brick, Rotary):
             return FastRotary(brick, heads[0])
         if isinstance(brick, FeedForward):
@@ -270,6 +303,8 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
             return FastUnscaledAttention(brick, linear, batch_hint)
         if isinstance(brick, CrossAttention):
             return FastCrossAttention(brick, linear, batch_hint)
+        if isinstance(brick, TokenScores):
+            return FastTokenScores(brick, linear, batch_hint)
         return None
 
     with torch.no_grad():

@@ -44,19 +44,21 @@ class PackedLayout:
         key_THd: Tensor,
         value_THd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
         added_HW: Tensor | None = None,
     ) -> Tensor:
         """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d).
 
-        With `slopes_H` (ALiBi), scores fall by slope x distance. `added_HW` is what each head adds
-        by distance (`RelativeBias` of the longest sequence).
+        With `slopes_H` (ALiBi), scores fall by slope x distance. With `causal`, a token attends
+        to itself and what lies before it. `added_HW` is what each head adds by distance
+        (`RelativeBias` of the longest sequence).
         """
         if added_HW is not None:
             return self._attend_by_distance(query_THd, key_THd, value_THd, added_HW)
-        if slopes_H is None and can_varlen(query_THd):
+        if slopes_H is None and not causal and can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
-        if slopes_H is None and can_multiply(query_THd, max(self.lengths)):
+        if slopes_H is None and not causal and can_multiply(query_THd, max(self.lengths)):
             return attend_products(query_THd, key_THd, value_THd, self.bounds)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         bias_HQK = None
@@ -68,6 +70,7 @@ class PackedLayout:
                 k.transpose(0, 1)[None],
                 v.transpose(0, 1)[None],
                 attn_mask=None if bias_HQK is None else bias_HQK[None, :, : len(q), : len(q)],
+                is_causal=causal,
                 scale=1.0,
             )[0].transpose(0, 1)
             for q, k, v in zip(*split, strict=True)
@@ -90,6 +93,7 @@ class PackedLayout:
         query_THd: Tensor,
         key_THd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
         added_HW: Tensor | None = None,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
@@ -104,6 +108,8 @@ class PackedLayout:
             if added_HW is not None:
                 own_HW = narrow_distances(added_HW, len(q), longest, len(q))
                 scores_HQK = scores_HQK + spread_distances(own_HW, len(q))
+            if causal:
+                scores_HQK = scores_HQK.masked_fill(_is_later(len(q), q.device), float("-inf"))
             maps.append(torch.softmax(scores_HQK, dim=-1))
         return maps
 
@@ -148,10 +154,11 @@ class PaddedLayout:
         key_SLHd: Tensor,
         value_SLHd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
         added_HW: Tensor | None = None,
     ) -> Tensor:
         """softmax(q k^T) v by the plain formula; padding gets no weight. (S, L, H, d)."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, added_HW)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal, added_HW)
         weights_SHqk = weights_SHqk.to(value_SLHd.dtype)
         return torch.einsum("shqk,skhd->sqhd", weights_SHqk, value_SLHd)
 
@@ -160,10 +167,11 @@ class PaddedLayout:
         query_SLHd: Tensor,
         key_SLHd: Tensor,
         slopes_H: Tensor | None = None,
+        causal: bool = False,
         added_HW: Tensor | None = None,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), padding cut off."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, added_HW)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal, added_HW)
         return [w[:, :n, :n] for w, n in zip(weights_SHqk, self.lengths, strict=True)]
 
     def _weights(
@@ -171,6 +179,7 @@ class PaddedLayout:
         query_SLHd: Tensor,
         key_SLHd: Tensor,
         slopes_H: Tensor | None,
+        causal: bool,
         added_HW: Tensor | None,
     ) -> Tensor:
         scores_SHqk = torch.einsum("sqhd,skhd->shqk", query_SLHd, key_SLHd).float()
@@ -178,6 +187,9 @@ class PaddedLayout:
             scores_SHqk = scores_SHqk + alibi_bias(slopes_H, scores_SHqk.shape[-1])
         if added_HW is not None:
             scores_SHqk = scores_SHqk + spread_distances(added_HW, scores_SHqk.shape[-1])
+        if causal:
+            later_qk = _is_later(scores_SHqk.shape[-1], scores_SHqk.device)
+            scores_SHqk = scores_SHqk.masked_fill(later_qk, float("-inf"))
         return scores_SHqk.masked_fill(~self.real_N[:, None, None, :], float("-inf")).softmax(-1)
 
     def sums(self, values_SLD: Tensor) -> Tensor:
@@ -200,6 +212,11 @@ class PaddedLayout:
     def from_rows(self, values_SLD: Tensor) -> Tensor:
         """Still rows."""
         return values_SLD
+
+
+def _is_later(length: int, device: torch.device) -> Tensor:
+    """Whether key k lies behind query q, (q, k)."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
 
 
 Layout = PackedLayout | PaddedLayout

@@ -1,6 +1,6 @@
 """Rotary positions: pairs of q and k channels turned by position x frequency."""
 
-# Letters: N leading shape, H heads, d head width, P = d / 2 pairs.
+# Letters: N leading shape, H heads, d head width, P turned pairs of a head: d / 2, or fewer.
 from typing import NamedTuple
 
 import torch
@@ -12,11 +12,13 @@ class Turn(NamedTuple):
 
     cos_N1P: Tensor
     sin_N1P: Tensor
+    interleaved: bool = False
 
 
 class Rotary(nn.Module):
-    """Angles of half-split rotary embedding: channel i turns with channel i + d/2.
+    """Angles of rotary embedding: channel i turns with channel i + P, or interleaved with i + 1.
 
+    Channels behind the first 2 P of a head are not turned: ProGen2's heads turn in part.
     `inv_freq` is a stored buffer, because ESM-2 was trained with frequencies rounded to fp16 and
     its files keep them: recomputing costs 6e-3 in the logits. Angles are computed in fp32.
     Source: facebookresearch/esm rotary_embedding.py.
@@ -24,21 +26,32 @@ class Rotary(nn.Module):
 
     inv_freq: Tensor
 
-    def __init__(self, head_width: int, base: float = 10000.0) -> None:
+    def __init__(self, turned_width: int, base: float = 10000.0, interleaved: bool = False) -> None:
         super().__init__()
+        self.interleaved = interleaved
         # Always on the CPU first: elsewhere the last digit may differ.
-        even_P = torch.arange(0, head_width, 2, dtype=torch.float32, device="cpu")
-        self.register_buffer("inv_freq", 1.0 / base ** (even_P / head_width))
+        even_P = torch.arange(0, turned_width, 2, dtype=torch.float32, device="cpu")
+        self.register_buffer("inv_freq", 1.0 / base ** (even_P / turned_width))
 
     def forward(self, positions_N: Tensor) -> Turn:
         """The turn for each position."""
         angles_NP = positions_N[..., None].float() * self.inv_freq.float()
-        return Turn(angles_NP.cos()[..., None, :], angles_NP.sin()[..., None, :])
+        cos_N1P, sin_N1P = angles_NP.cos()[..., None, :], angles_NP.sin()[..., None, :]
+        return Turn(cos_N1P, sin_N1P, self.interleaved)
 
 
 def rotate(x_NHd: Tensor, turn: Turn) -> Tensor:
-    """Turn each pair (i, i + d/2) of `x_NHd`; arithmetic in fp32, result in the given dtype."""
-    first, second = x_NHd.float().chunk(2, dim=-1)
-    cos, sin = turn
-    rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-    return rotated.to(x_NHd.dtype)
+    """Turn each pair of `x_NHd`; arithmetic in fp32, result in the given dtype."""
+    cos, sin, interleaved = turn
+    width = 2 * cos.shape[-1]
+    turned = x_NHd[..., :width].float()
+    if interleaved:
+        first, second = turned[..., 0::2], turned[..., 1::2]
+    else:
+        first, second = turned.chunk(2, dim=-1)
+    pair = [first * cos - second * sin, second * cos + first * sin]
+    rotated = torch.stack(pair, -1).flatten(-2) if interleaved else torch.cat(pair, dim=-1)
+    rotated = rotated.to(x_NHd.dtype)
+    if width == x_NHd.shape[-1]:
+        return rotated
+    return torch.cat([rotated, x_NHd[..., width:]], dim=-1)

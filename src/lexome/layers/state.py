@@ -7,13 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Keys are read up to a multiple of so many: a row's sums then come out the same to the bit, however
+# long its neighbours are (torch's attention adds in another order for every other length).
+ROOM = 64
+
 
 @dataclass
 class State:
     """Tensors of each layer by name, all with the rows as their first axis.
 
     A tensor whose name is in `caches` has the tokens as its second axis and room for `capacity` of
-    them; what lies behind a row's length is undefined and never read. All others are of fixed size.
+    them; what lies behind a row's length is finite and has no weight. All others are of fixed size.
     A family chooses the names: `keys` and `values` of attention (B, C, H, d), `fir` and `iir` of
     Hyena. Rows know nothing of each other.
     """
@@ -67,9 +71,12 @@ def empty_state(
         shapes: of each layer, name -> (axes behind the rows and, of a cache, the tokens; dtype).
     """
 
+    room = -(-capacity // ROOM) * ROOM
+
     def make(name: str, axes: Sequence[int], dtype: torch.dtype) -> Tensor:
         if name in caches:
-            return torch.empty(rows, capacity, *axes, dtype=dtype, device=device)
+            # zeros: what is masked has weight 0, and 0 x NaN would be NaN
+            return torch.zeros(rows, room, *axes, dtype=dtype, device=device)
         return torch.zeros(rows, *axes, dtype=dtype, device=device)
 
     layers = [{name: make(name, *what) for name, what in layer.items()} for layer in shapes]

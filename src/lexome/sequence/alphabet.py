@@ -26,7 +26,7 @@ class Alphabet(NamedTuple):
     @property
     def is_protein(self) -> bool:
         """Whether its letters are amino acids."""
-        return self.name == "protein"
+        return self.name in ("protein", "progen")
 
     @property
     def kmers(self) -> Literal["protein", "dna"]:
@@ -49,6 +49,8 @@ def _dna_replacements(known: str) -> dict[str, str]:
 
 ALPHABETS = {
     "protein": Alphabet("protein", "LAGVSERTIDPKQNFYMHWCXBUZO.-", _protein_replacements()),
+    # ProGen2's terminals stand in the text: `1` before the first residue, `2` behind the last.
+    "progen": Alphabet("progen", "12ABCDEFGHIKLMNOPQRSTUVWXYZ", _protein_replacements()),
     "dna": Alphabet("dna", "ACGTN", _dna_replacements("ACGTN")),
     # For models that have no token for N: mapped to it, a letter becomes part of an unknown token.
     "dna-bases": Alphabet("dna-bases", "ACGT", _dna_replacements("ACGT")),

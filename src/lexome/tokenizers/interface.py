@@ -75,7 +75,7 @@ class Tokenizer(Protocol):
 class PieceTokenizer(ABC):
     """What tokenizers share that can tell the pieces of one text: its ids, and their spans.
 
-    Where `num_before` is 1 every sequence begins with `cls_id`; where `num_after` is 1 it ends with
+    Where `num_before` is 1 every sequence begins with `cls_id`, where `num_after` is 1 it ends with
     `eos_id`.
     """
 
@@ -107,8 +107,9 @@ class PieceTokenizer(ABC):
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"
     ) -> list[int]:
         """The ids of one sequence with its special ones: the plain twin of `encode_many`."""
+        pieces = self._pieces(sequence, unknown, name)
         before, after = [self.cls_id] * self.num_before, [self.eos_id] * self.num_after
-        return [*before, *(piece.id for piece in self._pieces(sequence, unknown, name)), *after]
+        return [*before, *(piece.id for piece in pieces), *after]
 
     def spans(
         self, sequence: str, unknown: UnknownPolicy = "refuse", name: str = "sequence"

@@ -9,6 +9,7 @@ from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
+from lexome.tokenizers.plain import PlainTokenizer
 from lexome.tokenizers.residues import ResidueTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
@@ -17,6 +18,7 @@ KINDS: dict[str, Any] = {
     "six-mers": SixMerTokenizer,
     "overlapping": OverlappingTokenizer,
     "library": LibraryTokenizer,
+    "plain": PlainTokenizer,
     "residues": ResidueTokenizer,
     "ids": IdsTokenizer,
 }

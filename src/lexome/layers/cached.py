@@ -1,0 +1,84 @@
+"""Causal attention that goes on: keys and values of earlier tokens are kept in a State."""
+
+# Letters: B rows, T new tokens of every row, C capacity, L keys that are looked at, H heads,
+#          d head width, q queries at once.
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lexome.layers.state import ROOM, State
+
+QUERIES = 256  # of a long chunk at once, so that its mask stays small
+
+
+class Reading(NamedTuple):
+    """Where the new tokens of a step stand; the same for all layers."""
+
+    positions_BT: Tensor
+    longest: int  # of all rows, the new tokens among them
+    is_fresh: bool  # nothing was read before
+
+    @property
+    def rows_B1(self) -> Tensor:
+        """The number of each row."""
+        return torch.arange(len(self.positions_BT), device=self.positions_BT.device)[:, None]
+
+
+def begin_reading(state: State, num_tokens: int) -> Reading:
+    """The places of the next tokens of every row.
+
+    Raises:
+        ValueError: they do not fit into the state.
+    """
+    before = int(state.lengths_B.max())
+    if before + num_tokens > state.capacity:
+        raise ValueError(f"{before + num_tokens} tokens exceed the capacity of {state.capacity}")
+    steps_T = torch.arange(num_tokens, device=state.lengths_B.device)
+    return Reading(state.lengths_B[:, None] + steps_T, before + num_tokens, before == 0)
+
+
+def cache_dtype(weight: Tensor) -> torch.dtype:
+    """fp32 on a CPU, where torch's attention of one query in bf16 is the slower one."""
+    return torch.float32 if weight.device.type == "cpu" else weight.dtype
+
+
+def attend_cached(
+    query_BTHd: Tensor,
+    key_BTHd: Tensor,
+    value_BTHd: Tensor,
+    cache: dict[str, Tensor],
+    reading: Reading,
+) -> Tensor:
+    """softmax(q k^T) v over all tokens so far, (B, T, H, d); the new ones are put into the cache.
+
+    Queries come already scaled. Rows do not influence one another, to the bit.
+    """
+    keys_BCHd, values_BCHd = cache["keys"], cache["values"]
+    dtype = query_BTHd.dtype
+    if reading.is_fresh and query_BTHd.shape[1] == reading.longest:
+        span = slice(0, reading.longest)
+        keys_BCHd[:, span], values_BCHd[:, span] = key_BTHd, value_BTHd
+        query, key, value = (x.transpose(1, 2) for x in (query_BTHd, key_BTHd, value_BTHd))
+        out_BHTd = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+        return out_BHTd.transpose(1, 2)
+    places = (reading.rows_B1, reading.positions_BT)
+    keys_BCHd[places] = key_BTHd.to(keys_BCHd.dtype)
+    values_BCHd[places] = value_BTHd.to(values_BCHd.dtype)
+    keys = -(-reading.longest // ROOM) * ROOM
+    key_BHLd, value_BHLd = (x[:, :keys].transpose(1, 2) for x in (keys_BCHd, values_BCHd))
+    place_L = torch.arange(keys, device=query_BTHd.device)
+    found = []
+    for query_BqHd, place_Bq in zip(
+        torch.split(query_BTHd, QUERIES, 1),
+        torch.split(reading.positions_BT, QUERIES, 1),
+        strict=True,
+    ):
+        mask_B1qL = (place_L <= place_Bq[..., None])[:, None]
+        query_BHqd = query_BqHd.transpose(1, 2).to(key_BHLd.dtype)
+        out_BHqd = F.scaled_dot_product_attention(
+            query_BHqd, key_BHLd, value_BHLd, attn_mask=mask_B1qL, scale=1.0
+        )
+        found.append(out_BHqd.transpose(1, 2).to(dtype))
+    return found[0] if len(found) == 1 else torch.cat(found, 1)
