@@ -166,6 +166,7 @@ def serve() -> None:
     """What the warm process does: one forked command a line of stdin; tells its id, then its code."""
     modules = ["torch._dynamo", "lexome.training.finetune", "lexome.training.predict"]
     modules += ["lexome.inference.embed_file", "lexome.inference.embed_alignments"]
+    modules += ["lexome.generation.generate_file", "lexome.scoring.score_file"]
     modules += ["lexome.cli.main", "matplotlib.figure"]
     for module in modules:
         import_module(module)

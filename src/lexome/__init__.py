@@ -20,6 +20,8 @@ _HOMES = {
     "load_ensemble": "lexome.inference.ensemble",
     "embed": "lexome.inference.embed",
     "embed_residues": "lexome.inference.embed",
+    "generate": "lexome.generation.generate",
+    "score": "lexome.scoring.score",
     "finetune": "lexome.training.finetune",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
@@ -28,11 +30,13 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
+    from lexome.generation.generate import generate as generate
     from lexome.inference.embed import embed as embed
     from lexome.inference.embed import embed_residues as embed_residues
     from lexome.inference.ensemble import load_ensemble as load_ensemble
     from lexome.inference.model import load as load
     from lexome.inference.model import load_alignment_model as load_alignment_model
+    from lexome.scoring.score import score as score
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

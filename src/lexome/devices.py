@@ -155,3 +155,17 @@ def product_ceiling(device: str, dtype: str, seconds: float = 0.3) -> float:
             torch.cuda.synchronize(device)
         best = max(best, rounds * 2 * 4096 * 1024 * 4096 / (time.monotonic() - began))
     return best
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that could be taken now without swapping; None where the system does not tell."""
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None

@@ -34,6 +34,18 @@ FAMILIES = {
         False,
         causal=True,
     ),
+    "striped-hyena": Family(
+        "lexome.architectures.striped_hyena:StripedHyena",
+        "lexome.architectures.striped_hyena:StripedHyenaConfig",
+        False,
+        causal=True,
+    ),
+    "hyena": Family(
+        "lexome.architectures.hyena:Hyena",
+        "lexome.architectures.hyena:HyenaConfig",
+        False,
+        causal=True,
+    ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from lexome import __version__
-from lexome.cli import convert, doctor, embed, explain, finetune, models, plan, predict, pretrain
+from lexome.cli import (
+    convert,
+    doctor,
+    embed,
+    explain,
+    finetune,
+    generate,
+    models,
+    plan,
+    predict,
+    pretrain,
+    score,
+)
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
 
@@ -34,10 +46,12 @@ VERBS: dict[
     "explain": (explain.explain, explain.EXAMPLES),
     "fetch": (models.fetch, models.FETCH_EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
+    "generate": (generate.generate, generate.EXAMPLES),
     "models": (models.models, models.EXAMPLES),
     "plan": (plan.plan, plan.EXAMPLES),
     "predict": (predict.predict, predict.EXAMPLES),
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
+    "score": (score.score, score.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
 for name, (function, examples) in VERBS.items():

@@ -15,10 +15,11 @@ from lexome.checkpoints.load import ModelCard, load_checkpoint
 from lexome.devices import choose_device, torch_dtype
 from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel
+from lexome.inference.causal import check_causal, continue_greedily
 from lexome.inference.runner import Piece, refuse_padding, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
-from lexome.layers.rotary import Rotary
+from lexome.layers.precision import cast
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.interface import Tokenizer
 
@@ -50,11 +51,7 @@ class Model:
         dtype: str = "fp32",
     ) -> None:
         self.tokenizer, self.card, self.device, self.dtype = tokenizer, card, device, dtype
-        rotary = [module for module in network.modules() if isinstance(module, Rotary)]
-        frequencies = [module.inv_freq.clone() for module in rotary]
-        network = network.to(device=device, dtype=torch_dtype(dtype)).eval()
-        for module, inv_freq in zip(rotary, frequencies, strict=True):
-            module.inv_freq = inv_freq.to(device)  # angles are computed in fp32 in every dtype
+        network = cast(network, device, torch_dtype(dtype)).eval()
         self.network: Any = accelerate(network)
 
     def __repr__(self) -> str:
@@ -105,8 +102,33 @@ class Model:
         self, ids: Sequence[Sequence[int]], outputs: Sequence[str] = ("logits",)
     ) -> list[SequenceOutput]:
         """The same from token ids, taken as they are given."""
+        self._check_ids(ids)
+        pieces = [Piece(f"sequence_{i}", list(one)) for i, one in enumerate(ids, start=1)]
+        return self._run_pieces(pieces, outputs)
+
+    def continue_ids(self, ids: Sequence[Sequence[int]], max_new: int = 32) -> list[list[int]]:
+        """The most likely token after each of these, and after that one, and so on (causal models).
+
+        Nothing ends it early, and any token may come; `lexome.generate` samples, and knows both.
+
+        Raises:
+            InputError: an encoder, no ids or unknown ones, more tokens than the context.
+        """
+        check_causal(self.network, self.card.name, "sequences that go on")
+        self._check_ids(ids)
+        longest = max(map(len, ids), default=0) + max_new
+        if max_new < 1 or longest > self.card.context:
+            raise InputError(
+                "max_new",
+                f"{max_new:,} after at most {longest - max_new:,} tokens",
+                f"at least 1, and together at most the context of {self.card.context:,}",
+                "fewer",
+            )
+        with torch.inference_mode():
+            return continue_greedily(self.network, ids, max_new)
+
+    def _check_ids(self, ids: Sequence[Sequence[int]]) -> None:
         size = len(self.tokenizer.vocabulary)
-        pieces = []
         for i, one in enumerate(ids, start=1):
             wrong = [token for token in one if not 0 <= token < size]
             if wrong or not len(one):
@@ -116,8 +138,6 @@ class Model:
                     f"ids from 0 to {size - 1}",
                     "`model.tokenizer.encode`",
                 )
-            pieces.append(Piece(f"sequence_{i}", list(one)))
-        return self._run_pieces(pieces, outputs)
 
     def _run_pieces(self, pieces: list[Piece], outputs: Sequence[str]) -> list[SequenceOutput]:
         self._check_outputs(outputs)
@@ -137,6 +157,7 @@ class Model:
     def _check_outputs(self, outputs: Sequence[str]) -> None:
         lacking = {
             "logits": self.network.language_model_head is None,
+            "attentions": not getattr(self.network, "attends", True),
             "contacts": self.network.contact_head is None,
         }
         for name in outputs:

@@ -21,8 +21,18 @@ PREDICTION = "prediction"
 VALUE = "value"
 VECTOR = "vector"
 LOG_LIKELIHOOD = "log_likelihood"
+MEAN_LOG_LIKELIHOOD = "mean_log_likelihood"
 PERPLEXITY = "perplexity"
+TOKENS_SCORED = "tokens_scored"
 RULE = "rule"
+STOP_REASON = "stop_reason"
+LOW_COMPLEXITY = "low_complexity"
+IS_LOW_COMPLEXITY = "is_low_complexity"
+TOKENS_NEW = "tokens_new"
+TOKEN_IDS = "token_ids"
+PROMPT = "prompt"
+PROMPT_IDS = "prompt_ids"
+TAG = "tag"
 MODEL = "model"
 SEED = "seed"
 # places and changes in a sequence
@@ -108,8 +118,20 @@ MEANINGS = {
     PREDICTION: "predicted class or classes, by the saved threshold",
     VALUE: "predicted number (regression), or the value of a metric",
     VECTOR: "embedding of the whole sequence",
-    LOG_LIKELIHOOD: "natural logarithm of the probability of the sequence, summed over residues",
-    PERPLEXITY: "exponential of the negative mean log-likelihood of a residue",
+    LOG_LIKELIHOOD: "logarithm of the probability of the tokens that the rule scores, summed; "
+    "natural unless the output's notes say base 2",
+    MEAN_LOG_LIKELIHOOD: "the same, divided by the number of tokens scored",
+    PERPLEXITY: "base of the logarithm to the power of minus the mean log-likelihood of a token; "
+    "the same number in every base",
+    TOKENS_SCORED: "how many tokens the log-likelihood is summed over",
+    STOP_REASON: "what ended a sequence that was made: stop_token, max_new or context",
+    LOW_COMPLEXITY: "share of a sequence in windows of low complexity (SEG's or DUST's measure)",
+    IS_LOW_COMPLEXITY: "whether that is at least half of it",
+    TOKENS_NEW: "tokens after the prompt, one that ended the sequence among them",
+    TOKEN_IDS: "ids of these tokens, with spaces between",
+    PROMPT: "residues that a sequence was made to go on from",
+    PROMPT_IDS: "ids of all tokens that it goes on from, with spaces between",
+    TAG: "condition that a sequence was made under; empty for none",
     RULE: "name of the rule by which the score was made",
     MODEL: "name of the model, or baseline",
     SEED: "seed of the run",

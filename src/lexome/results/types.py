@@ -50,6 +50,29 @@ class ResidueEmbeddings(NamedTuple):
     mapped: dict[str, int]
 
 
+class GeneratedSequence(NamedTuple):
+    """A sequence that a model made, and how likely it found it."""
+
+    id: str
+    sequence: str  # whole, the prompt's residues among it, in the usual direction
+    ids: list[int]  # tokens after the prompt; one that ended it is the last
+    prompt_ids: list[int]  # what stood in front of it, and the prompt
+    log_likelihood: float  # natural, summed over `ids`, by the whole model at temperature 1
+    token_log_likelihoods: list[float]  # the same of each
+    stop_reason: str  # stop_token, max_new or context
+    low_complexity: float  # share of it; see generation/low_complexity.py
+    is_low_complexity: bool
+    prompt: str  # residues of the prompt
+    tag: str  # the condition that it was made under; empty: none
+    number: int  # of the sample, from 1
+    seed: int
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """Of a token, in nats."""
+        return self.log_likelihood / len(self.ids)
+
+
 class Metrics(NamedTuple):
     """Metric values of one part: overall, and for each label where the task has several."""
 

@@ -11,6 +11,7 @@ from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
 from lexome.tokenizers.plain import PlainTokenizer
 from lexome.tokenizers.residues import ResidueTokenizer
+from lexome.tokenizers.single_bases import ByteTokenizer, HyenaTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
 KINDS: dict[str, Any] = {
@@ -21,6 +22,8 @@ KINDS: dict[str, Any] = {
     "plain": PlainTokenizer,
     "residues": ResidueTokenizer,
     "ids": IdsTokenizer,
+    "bytes": ByteTokenizer,
+    "hyenadna": HyenaTokenizer,
 }
 
 

@@ -1,0 +1,72 @@
+"""What all work with causal models needs: that a model is one, and its reading in bounded steps."""
+
+# Letters: B rows, T tokens, V vocabulary, D width.
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lexome.errors import InputError
+from lexome.layers.state import State
+
+# Tokens that are read at once: a longer sequence is read in turns, each going on from the state.
+CHUNK_TOKENS = 8192
+
+
+def is_causal(network: Any) -> bool:
+    """Whether a network reads from left to right, so that it has likelihoods and can go on."""
+    return hasattr(network, "extend") and hasattr(network, "start")
+
+
+def check_causal(network: Any, name: str, purpose: str) -> None:
+    """Refuse a model that sees both sides of every residue.
+
+    Raises:
+        InputError: naming the model.
+    """
+    if not is_causal(network):
+        raise InputError(
+            f"model {name}",
+            "an encoder, which sees both sides of a residue",
+            f"a causal model, for {purpose}",
+            "a decoder such as progen2-small, or Evo and HyenaDNA for DNA",
+        )
+
+
+def read_on(
+    network: Any, ids: Sequence[int] | Tensor, state: State, chunk: int = CHUNK_TOKENS
+) -> Tensor:
+    """Bring a one-row state behind further tokens; the hidden state of the last one (1, D)."""
+    tokens_1T = torch.as_tensor(ids, dtype=torch.int64, device=state.lengths_B.device)[None]
+    for part_1T in torch.split(tokens_1T, chunk, dim=1):
+        hidden_1TD = network.extend(part_1T, state)
+    last_1D: Tensor = hidden_1TD[:, -1]
+    return last_1D
+
+
+def prefill(network: Any, ids: Sequence[int]) -> tuple[State, Tensor]:
+    """The state behind a prompt and the logits of what comes next (1, V), in fp32."""
+    state: State = network.start(1, len(ids))
+    logits_1V: Tensor = network.logits(read_on(network, ids, state))
+    return state, logits_1V.float()
+
+
+def continue_greedily(
+    network: Any, prompts: Sequence[Sequence[int]], max_new: int
+) -> list[list[int]]:
+    """The most likely next token, again and again, one prompt after another.
+
+    The slow plain twin of `generation/engine.py`.
+    """
+    answers = []
+    for prompt in prompts:
+        state: State = network.start(1, len(prompt) + max_new)
+        hidden_1D, new = read_on(network, prompt, state), list[int]()
+        while True:
+            new.append(int(network.logits(hidden_1D).float().argmax()))
+            if len(new) >= max_new:
+                break
+            hidden_1D = read_on(network, new[-1:], state)
+        answers.append(new)
+    return answers

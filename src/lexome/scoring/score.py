@@ -1,0 +1,275 @@
+"""`lexome.score`: how likely a causal model finds each sequence, as a table."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from lexome.errors import InputError
+from lexome.inference.causal import check_causal
+from lexome.inference.dialects import NEWLINE_TOKEN, Dialect, find_dialect, find_tag
+from lexome.inference.model import Model
+from lexome.io.sources import read_records
+from lexome.io.unique_ids import find_place, refuse_repeats
+from lexome.results import columns
+from lexome.scoring.likelihood import FloatArray, Reading, read_likelihoods, sum_up
+from lexome.scoring.rules import DIRECTIONS, Text, clean, find_directions, find_rule
+from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
+from lexome.sequence.letter_counts import LetterCounts
+from lexome.sequence.records import Record
+
+BASES = {"e": 1.0, "2": 1 / math.log(2)}  # of the logarithm -> factor from natural ones
+DEFINITIONS = {
+    "log_likelihood": "sum of log p over the tokens scored; logarithm to the base named here",
+    "mean_log_likelihood": "log_likelihood / tokens_scored",
+    "perplexity": "base ** -mean_log_likelihood: the same number in every base; per token, which "
+    "is a residue only where the model has a token a residue",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How scores are made; recorded with every output."""
+
+    rule: str | None = None  # "lexome"; see scoring/rules.py
+    direction: str | None = None  # forward, reverse or both; the rule's own
+    base: str = "e"  # of the logarithms: e (nats) or 2 (bits)
+    unknown: UnknownPolicy = "refuse"
+    long: str = "refuse"  # beyond the context: refuse, or read it "whole"
+    tag: str | None = None  # a condition of the family, such as ec=1.1.1.21
+    per_position: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("base", self.base, tuple(BASES)),
+            ("unknown", self.unknown, UNKNOWN_POLICIES),
+            ("long", self.long, ("refuse", "whole")),
+        ):
+            if value not in known:
+                raise InputError(name, repr(value), " or ".join(known), f"`--{name} {known[0]}`")
+
+
+class Scorer(NamedTuple):
+    """The settings made ready for one model."""
+
+    model: Model
+    dialect: Dialect
+    settings: Scoring
+    name: str  # of the rule
+    against: tuple[bool, ...]  # of each reading, whether it goes against the direction
+
+    def notes(self) -> dict[str, object]:
+        """What makes the numbers, for the output."""
+        _, rule = find_rule(self.name, self.dialect)
+        return {
+            "rule": self.name,
+            "rule_definition": rule.definition,
+            "direction": "both" if len(self.against) > 1 else DIRECTIONS[self.against[0]],
+            "base": "2 (bits)" if self.settings.base == "2" else "e (nats)",
+            "definitions": DEFINITIONS,
+            "tag": self.settings.tag,
+        }
+
+
+class Scored(NamedTuple):
+    """What was found of one record."""
+
+    record: Record
+    reading: Reading  # the first, or only, one
+    log_probs: list[FloatArray]  # of each reading, in nats
+    length: int
+
+
+def score(
+    model: Model,
+    source: Any,
+    rule: str | None = None,
+    direction: str | None = None,
+    base: str = "e",
+    unknown: UnknownPolicy = "refuse",
+    long: str = "refuse",
+    tag: str | None = None,
+    per_position: bool = False,
+) -> pl.DataFrame:
+    """How likely a causal model finds each sequence: one row each, in input order.
+
+    Columns: id, length, tokens_scored, log_likelihood, mean_log_likelihood, perplexity, rule. With
+    `per_position` one row a token instead: id, position (of its first residue, from 1), token,
+    log_likelihood.
+
+    Args:
+        source: a sequence, a list, a frame, or a path.
+        rule: "lexome" (the default), "plain", "evo", "progen2" or "progen2-cross-entropy"; what
+            each does is told by `lexome.scoring.rules.RULES`.
+        direction: forward, reverse (C to N, or the reverse complement) or both.
+        base: of the logarithms, "e" or "2". The perplexity is the same in both.
+        long: refuse sequences beyond the context, or read them "whole".
+
+    Raises:
+        InputError: an encoder, letters or lengths that the model does not take.
+    """
+    settings = Scoring(
+        rule=rule,
+        direction=direction,
+        base=base,
+        unknown=unknown,
+        long=long,
+        tag=tag,
+        per_position=per_position,
+    )
+    scorer = make_scorer(model, settings)
+    records = read_records(source, proteins=model.tokenizer.alphabet.is_protein)
+    return score_table(scorer, score_records(scorer, refuse_repeats(records, find_place(source))))
+
+
+def make_scorer(model: Model, settings: Scoring) -> Scorer:
+    """The settings checked against a model.
+
+    Raises:
+        InputError: an encoder; a rule, direction or tag that the family does not have.
+    """
+    check_causal(model.network, model.card.name, "likelihoods")
+    dialect = find_dialect(model.tokenizer)
+    name, rule = find_rule(settings.rule, dialect)
+    against = find_directions(settings.direction, rule, dialect)
+    if settings.tag is not None:
+        if find_tag(dialect, settings.tag)[1].is_reversed:
+            raise InputError(
+                "tag", repr(settings.tag), "a tag that is no direction", "`--direction reverse`"
+            )
+        if name != "lexome":
+            raise InputError(
+                "tag", f"{settings.tag!r} with the rule {name}", "the rule lexome", "one of them"
+            )
+    if settings.per_position and len(against) > 1:
+        raise InputError(
+            "per position",
+            "a rule that averages two directions",
+            "one direction",
+            "`--direction forward`",
+        )
+    return Scorer(model, dialect, settings, name, against)
+
+
+def score_records(
+    scorer: Scorer, records: Iterable[Record], counts: LetterCounts | None = None
+) -> Iterator[Scored]:
+    """Stream what is found of each record, in order."""
+    waiting: list[tuple[Record, list[Reading], int]] = []
+
+    def readings() -> Iterator[Reading]:
+        for record in records:
+            made, length = make_readings(scorer, record, counts)
+            waiting.append((record, made, length))
+            yield from made
+
+    found = read_likelihoods(scorer.model, readings())
+    for first in found:
+        record, made, length = waiting.pop(0)
+        log_probs = [first, *(next(found) for _ in made[1:])]
+        if not all(np.isfinite(one).all() for one in log_probs):
+            raise InputError(record.id, "a NaN in its scores", "finite values", "`--dtype fp32`")
+        yield Scored(record, made[0], log_probs, length)
+
+
+def make_readings(
+    scorer: Scorer, record: Record, counts: LetterCounts | None = None
+) -> tuple[list[Reading], int]:
+    """What is read of a record, and its length in residues.
+
+    Raises:
+        InputError: foreign letters, no token to score, more tokens than the context.
+    """
+    model, settings = scorer.model, scorer.settings
+    _, rule = find_rule(scorer.name, scorer.dialect)
+    text = Text(
+        record.id,
+        record.sequence,
+        model.tokenizer,
+        scorer.dialect,
+        rule.letters or settings.unknown,
+        settings.tag,
+    )
+    cleaned, replaced = clean(text)
+    if counts is not None:
+        counts.add(replaced)
+    made = [rule.read(text._replace(sequence=cleaned), against) for against in scorer.against]
+    for one in made:
+        if one.last <= one.first:
+            raise InputError(
+                record.id, "no token to score", "a sequence of two residues or more", "dropping it"
+            )
+        limit = model.most_tokens if settings.long == "whole" else model.card.context
+        if limit is not None and len(one.ids) > limit:
+            raise InputError(
+                record.id,
+                f"{len(one.ids):,} tokens",
+                f"at most the context of {limit:,}",
+                "a part of the sequence"
+                if model.most_tokens
+                else "`--long whole`, or a part of the sequence",
+            )
+    return made, len(cleaned)
+
+
+def score_table(scorer: Scorer, scored: Iterable[Scored]) -> pl.DataFrame:
+    """The rows of scored records."""
+    factor = BASES[scorer.settings.base]
+    if scorer.settings.per_position:
+        frames = [_position_rows(scorer, one, factor) for one in scored]
+        return pl.concat(frames) if frames else pl.DataFrame(schema=POSITION_SCHEMA)
+    rows = []
+    for one in scored:
+        total, mean = sum_up(one.log_probs)
+        rows.append(
+            (
+                one.record.id,
+                one.length,
+                len(one.log_probs[0]),
+                total * factor,
+                mean * factor,
+                math.exp(min(-mean, 700.0)),
+                scorer.name,
+            )
+        )
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+SCHEMA = {
+    columns.ID: pl.String,
+    columns.LENGTH: pl.Int64,
+    columns.TOKENS_SCORED: pl.Int64,
+    columns.LOG_LIKELIHOOD: pl.Float64,
+    columns.MEAN_LOG_LIKELIHOOD: pl.Float64,
+    columns.PERPLEXITY: pl.Float64,
+    columns.RULE: pl.String,
+}
+POSITION_SCHEMA = {
+    columns.ID: pl.String,
+    columns.POSITION: pl.Int64,
+    columns.TOKEN: pl.String,
+    columns.LOG_LIKELIHOOD: pl.Float64,
+}
+
+
+def _position_rows(scorer: Scorer, one: Scored, factor: float) -> pl.DataFrame:
+    """A row a scored token, in the order of the sequence."""
+    reading, values = one.reading, one.log_probs[0].astype(np.float64) * factor
+    vocabulary, silent = scorer.model.tokenizer.vocabulary, set(scorer.dialect.stops)
+    tokens = [vocabulary[i] for i in reading.ids]
+    # Residues of each token: ends and line breaks stand for none.
+    sizes = [
+        0 if id in silent or id in scorer.dialect.front else len(token.replace(NEWLINE_TOKEN, ""))
+        for id, token in zip(reading.ids, tokens, strict=True)
+    ]
+    starts = np.cumsum([0, *sizes])[:-1] + 1
+    kept = slice(reading.first, reading.last)
+    places, names = starts[kept], [t.replace(NEWLINE_TOKEN, "\n") for t in tokens[kept]]
+    if scorer.against == (True,):
+        places = (one.length - starts[kept] - np.array(sizes[kept]) + 2)[::-1]
+        names, values = names[::-1], values[::-1]
+    ids = [one.record.id] * len(names)
+    return pl.DataFrame([ids, places, names, values], schema=POSITION_SCHEMA)
