@@ -61,12 +61,18 @@ def test_any_partition_gives_what_the_whole_gives(network, steps):
     assert state.lengths_B.tolist() == [7, 7, 7]
 
 
+def ask(network, tokens, state):
+    """Hidden states and scores side by side."""
+    hidden = network.extend(tokens, state)
+    return torch.cat([hidden, network.logits(hidden)], dim=-1)
+
+
 @torch.inference_mode()
 def test_rows_do_not_see_each_other_to_the_bit():
     """Other neighbours, more of them, longer ones, in other places: the same fp32 numbers."""
     network = accelerate(make_t5())
     alone = start(network, [SOURCES[0], SOURCES[1]])
-    expected = [network.extend(TARGET[:2, i : i + 1], alone)[0] for i in range(6)]
+    expected = [ask(network, TARGET[:2, i : i + 1], alone)[0] for i in range(6)]
     longest = [*range(4, 120), 1]
     others = network.start(5, 40, source_capacity=200)
     before = start(network, [longest], 40, 200)
@@ -78,9 +84,21 @@ def test_rows_do_not_see_each_other_to_the_bit():
     for i in range(6):
         step = torch.randint(2, 100, (5, 1))
         step[3] = TARGET[0, i]
-        found.append(network.extend(step, others)[3])
+        found.append(ask(network, step, others)[3])
     assert torch.equal(torch.stack(found), torch.stack(expected))
     assert others.lengths_B.tolist() == [23, 23, 23, 6, 23]
+
+
+@torch.inference_mode()
+def test_bf16_stays_close_to_fp32():
+    plain, half = make_t5(), accelerate(make_t5().bfloat16())
+    a, b = plain(*pack(SOURCES)), half(*pack(SOURCES)).float()
+    assert torch.nn.functional.cosine_similarity(a, b).min() > 0.99
+    states = [start(network, SOURCES) for network in (plain, half)]
+    whole = plain.extend(TARGET, states[0])
+    steps = torch.cat([half.extend(one, states[1]) for one in TARGET.split([5, 1, 1], dim=1)], 1)
+    assert steps.dtype == torch.bfloat16
+    assert torch.nn.functional.cosine_similarity(whole, steps.float(), dim=-1).min() > 0.98
 
 
 @torch.inference_mode()

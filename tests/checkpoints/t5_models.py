@@ -77,7 +77,7 @@ def published(network):
         words = name.split(".")
         if name == "embedding.weight":
             out["shared.weight"] = tensor
-        elif name == "decoder.head.weight":
+        elif name == "decoder.head.rows":
             out["lm_head.weight"] = tensor
         elif words[1] == "final_norm":
             out[f"{words[0]}.final_layer_norm.weight"] = tensor

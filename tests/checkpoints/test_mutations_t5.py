@@ -11,6 +11,7 @@ from lexome.architectures.t5 import T5
 from lexome.batches.packing import pack
 from lexome.checkpoints.layouts import load_path
 from lexome.layers import relative
+from lexome.layers.heads import TokenScores
 from lexome.layers.unscaled_attention import CrossAttention, UnscaledAttention
 from tests.checkpoints.test_t5_fixtures import FIXTURES, sources
 from tests.shared_data import shared
@@ -191,11 +192,12 @@ def head(**changes):
 
 
 def tied_head(network):
-    network.decoder.head = None
+    network.decoder.head.rows = None
 
 
 def head_of_another(network):
-    network.decoder.head = nn.Linear(network.width, network.config.vocabulary_size, bias=False)
+    network.decoder.head = TokenScores(network.width, network.config.vocabulary_size, False, False)
+    nn.init.normal_(network.decoder.head.rows)
 
 
 def source_without_its_norm(network):

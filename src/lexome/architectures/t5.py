@@ -8,9 +8,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lexome.architectures.encoder import EncoderOutput
+from lexome.layers.cached import cache_dtype
+from lexome.layers.heads import TokenScores
 from lexome.layers.layout import Layout
 from lexome.layers.relative import RelativeBias
 from lexome.layers.state import State, empty_state
@@ -63,7 +64,7 @@ class T5Encoder(nn.Module):
 
 
 class T5Decoder(nn.Module):
-    """The same for a text that grows; the head is here where it is not the embedding's."""
+    """The same for a text that grows, and the head."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -73,9 +74,10 @@ class T5Decoder(nn.Module):
         sizes = _sizes(config)
         self.blocks = nn.ModuleList(T5DecoderBlock(sizes) for _ in range(config.decoder_layers))
         self.final_norm = nn.RMSNorm(config.width, eps=config.norm_eps)
-        self.head: nn.Linear | None = None
-        if config.head == "own":
-            self.head = nn.Linear(config.width, config.vocabulary_size, bias=False)
+        self.head: nn.Module | None = None
+        if config.head != "none":
+            is_tied = config.head == "tied"
+            self.head = TokenScores(config.width, config.vocabulary_size, is_tied, bias=False)
 
     def each_block(self) -> Iterator[T5DecoderBlock]:
         """The blocks, first to last."""
@@ -137,7 +139,8 @@ class T5(nn.Module):
         """
         weight = self.embedding.weight
         heads = (self.config.num_heads, self.config.head_width)
-        own, source = (heads, weight.dtype), ((source_capacity, *heads), weight.dtype)
+        dtype = cache_dtype(weight)
+        own, source = (heads, dtype), ((source_capacity, *heads), dtype)
         names = {"keys": own, "values": own, "source_keys": source, "source_values": source}
         layers: list[dict[str, tuple[tuple[int, ...], torch.dtype]]]
         layers = [{**names} for _ in self._decoder().blocks]
@@ -197,11 +200,12 @@ class T5(nn.Module):
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores of every token (N, V) from what `extend` gives."""
         head = self._decoder().head
-        if self.config.head == "none":
+        if head is None:
             raise ValueError("this model has no language-model head")
         if self.config.scaled_head:
             hidden_ND = hidden_ND * self.width**-0.5
-        return F.linear(hidden_ND, self.embedding.weight if head is None else head.weight)
+        scores: Tensor = head(hidden_ND, self.embedding.weight)
+        return scores
 
     def contacts(self, maps: list[list[Tensor]], tokens: list[Tensor]) -> list[Tensor]:
         """No model of this family was trained for contacts."""

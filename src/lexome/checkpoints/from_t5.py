@@ -54,7 +54,7 @@ RULES = [
     Rule("decoder.embed_tokens.weight", "embedding.weight"),
     *_stack("encoder", {"0": ("SelfAttention", "attention")}, 1),
     *_stack("decoder", {"0": ("SelfAttention", "attention"), "1": ("EncDecAttention", "cross")}, 2),
-    Rule("lm_head.weight", "decoder.head.weight"),
+    Rule("lm_head.weight", "decoder.head.rows"),
 ]
 UNUSED = [
     Unused(
@@ -120,9 +120,9 @@ def _find_head(
     where: str,
 ) -> Literal["tied", "own", "none"]:
     """Whose rows score tokens. The file decides: a second matrix counts whatever the flag says."""
-    own, embedding = tensors.get("decoder.head.weight"), tensors.get("embedding.weight")
+    own, embedding = tensors.get("decoder.head.rows"), tensors.get("embedding.weight")
     if own is not None and embedding is not None and torch.equal(own, embedding):
-        del tensors["decoder.head.weight"], accounting.used["lm_head.weight"]
+        del tensors["decoder.head.rows"], accounting.used["lm_head.weight"]
         accounting.unused["lm_head.weight"] = TIED
         return "tied"
     if own is not None and has_decoder:

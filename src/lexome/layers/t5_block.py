@@ -87,9 +87,10 @@ class T5DecoderBlock(nn.Module):
         and however long they are, the order in which its numbers are added up is the same.
         """
         query_BTHd, key_BTHd, value_BTHd = self.attention.project(self.attention_norm(x_BTD))
-        kept["keys"][rows.index_B1, rows.places_BT] = key_BTHd
-        kept["values"][rows.index_B1, rows.places_BT] = value_BTHd
-        new = x_BTD.shape[1]
+        dtype, new = kept["keys"].dtype, x_BTD.shape[1]  # fp32 on a CPU, also of bf16
+        kept["keys"][rows.index_B1, rows.places_BT] = key_BTHd.to(dtype)
+        kept["values"][rows.index_B1, rows.places_BT] = value_BTHd.to(dtype)
+        query_BTHd = query_BTHd.to(dtype)
         longest = max(rows.lengths) + new
         own = [
             attend_by_distance(
@@ -100,8 +101,8 @@ class T5DecoderBlock(nn.Module):
             )
             for row, length in enumerate(rows.lengths)
         ]
-        x_BTD = x_BTD + self.attention.output(torch.stack(own).flatten(-2))
-        query_BTHd = self.cross.project_target(self.cross_norm(x_BTD))
+        x_BTD = x_BTD + self.attention.output(_join(own, x_BTD))
+        query_BTHd = self.cross.project_target(self.cross_norm(x_BTD)).to(dtype)
         across = [
             _attend(
                 query_BTHd[row],
@@ -110,7 +111,7 @@ class T5DecoderBlock(nn.Module):
             )
             for row, length in enumerate(rows.sources)
         ]
-        x_BTD = x_BTD + self.cross.output(torch.stack(across).flatten(-2))
+        x_BTD = x_BTD + self.cross.output(_join(across, x_BTD))
         out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
         return out_BTD
 
@@ -122,6 +123,11 @@ def make_t5_feed_forward(sizes: BlockSizes) -> nn.Module:
         activation = kind.removeprefix(GATED)
         return GatedFeedForward(sizes.width, sizes.ffn_width, activation, down_bias=False)
     return FeedForward(sizes.width, sizes.ffn_width, kind, bias=False)
+
+
+def _join(rows: Sequence[Tensor], like_BTD: Tensor) -> Tensor:
+    """Rows (T, H, d) as (B, T, H x d), in the numbers that the model computes with."""
+    return torch.stack(list(rows)).flatten(-2).to(like_BTD.dtype)
 
 
 def _attend(query_THd: Tensor, key_MHd: Tensor, value_MHd: Tensor) -> Tensor:
