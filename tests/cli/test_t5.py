@@ -137,6 +137,18 @@ def test_rare_letters_and_long_proteins(tmp_path, run, capsys, monkeypatch):
         assert pl.read_parquet(out)["windows"].to_list() == [windows]
 
 
+def test_what_needs_a_causal_model_is_refused(tmp_path, capsys, monkeypatch):
+    model, data = write_kind(tmp_path / "m", "prott5"), tmp_path / "p.fasta"
+    data.write_text(">a\nMKTAYIAK\n")
+    for args in (("score", data), ("generate", "--prompt", "MKT")):
+        done = call_main(
+            capsys, monkeypatch, *args, "-m", model, "-o", tmp_path / "out.csv", "--quiet"
+        )
+        assert "saw an encoder, which sees both sides" in done.error
+    done = call_main(capsys, monkeypatch, "explain", data, "-m", model, "-o", tmp_path / "c.csv")
+    assert "a model with contacts" in done.error
+
+
 def test_hidden_residues_and_noise_keep_specials(tmp_path):
     from lexome.seeds import numpy_generator
     from lexome.training.examples import Noise, add_noise
