@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from lexome.layers.attention import Attention
-from lexome.layers.causal_attention import attend_cache, attend_causal, causal_maps
-from lexome.layers.feed_forward import GatedFeedForward
 from lexome.layers.hyena import ModalMixer
 from lexome.layers.layout import Layout
 from lexome.layers.rms_norm import RMSNorm
-from lexome.layers.rotary import Rotary, Turn
+from lexome.layers.rotary import Rotary
 from lexome.layers.state import State, empty_state
+from lexome.layers.striped_block import StripedBlock
 from lexome.layers.unembedding import Unembedding
 
 
@@ -73,60 +72,6 @@ class StripedHyenaOutput(NamedTuple):
     maps: list[list[Tensor]]  # [attention layer][sequence] -> (H, T, T)
 
 
-class StripedBlock(nn.Module):
-    """x + mixer(norm x), then x + feed-forward(norm x); the mixer convolves or attends."""
-
-    def __init__(self, config: StripedHyenaConfig, attends: bool) -> None:
-        super().__init__()
-        width, eps = config.width, config.norm_eps
-        self.mixer_norm = RMSNorm(width, eps)
-        if attends:
-            self.mixer: Any = Attention(width, config.num_heads)
-        else:
-            groups = config.num_heads if config.column_split else 1
-            self.mixer = ModalMixer(width, config.num_states, groups, config.constrained_poles)
-        self.attends = attends
-        self.feed_forward_norm = RMSNorm(width, eps)
-        self.feed_forward = GatedFeedForward(width, config.inner_width, "gelu", down_bias=False)
-
-    def forward(
-        self,
-        x_ND: Tensor,
-        layout: Layout,
-        turn: Turn | None,
-        maps: list[list[Tensor]] | None = None,
-    ) -> Tensor:
-        """`x_ND` after both halves; an attention layer appends its maps where asked."""
-        normed_ND = self.mixer_norm(x_ND)
-        if not self.attends:
-            return self.feed(x_ND + self.mixer(normed_ND, layout))
-        query_NHd, key_NHd, value_NHd = self.mixer.project(normed_ND, turn)
-        if maps is not None:
-            maps.append(causal_maps(query_NHd, key_NHd, layout))
-        context_NHd = attend_causal(query_NHd, key_NHd, value_NHd, layout)
-        return self.feed(x_ND + self.mixer.output(context_NHd.flatten(-2)))
-
-    def extend(
-        self, x_BTD: Tensor, turn: Turn | None, state: dict[str, Tensor], lengths: list[int]
-    ) -> Tensor:
-        """Tokens behind those that the rows' state knows; `lengths` are the rows' before them."""
-        normed_BTD = self.mixer_norm(x_BTD)
-        if not self.attends:
-            return self.feed(x_BTD + self.mixer.extend(normed_BTD, state))
-        query_BTHd, key_BTHd, value_BTHd = self.mixer.project(normed_BTD, turn)
-        ends = [n + x_BTD.shape[1] for n in lengths]
-        for row, (start, end) in enumerate(zip(lengths, ends, strict=True)):
-            state["keys"][row, start:end] = key_BTHd[row]
-            state["values"][row, start:end] = value_BTHd[row]
-        context_BTHd = attend_cache(query_BTHd, state["keys"], state["values"], ends)
-        return self.feed(x_BTD + self.mixer.output(context_BTHd.flatten(-2)))
-
-    def feed(self, x_ND: Tensor) -> Tensor:
-        """The second half."""
-        out_ND: Tensor = x_ND + self.feed_forward(self.feed_forward_norm(x_ND))
-        return out_ND
-
-
 class StripedHyena(nn.Module):
     """Token embedding, blocks, final norm; the head's rows are the embedding's, or its own.
 
@@ -145,7 +90,8 @@ class StripedHyena(nn.Module):
         if config.attention_layers:
             self.rotary = Rotary(config.head_width, config.rotary_base, config.interpolation)
         self.blocks: Any = nn.ModuleList(
-            StripedBlock(config, i in config.attention_layers) for i in range(config.num_layers)
+            StripedBlock(self._make_mixer(i), config.width, config.inner_width, config.norm_eps)
+            for i in range(config.num_layers)
         )
         self.final_norm = RMSNorm(config.width, config.norm_eps)
         self.language_model_head = Unembedding(self.embedding, config.tied_head)
@@ -214,6 +160,13 @@ class StripedHyena(nn.Module):
         state.lengths_B += new
         hidden_BTD: Tensor = self.final_norm(x_BTD)
         return hidden_BTD
+
+    def _make_mixer(self, layer: int) -> Attention | ModalMixer:
+        config = self.config
+        if layer in config.attention_layers:
+            return Attention(config.width, config.num_heads)
+        groups = config.num_heads if config.column_split else 1
+        return ModalMixer(config.width, config.num_states, groups, config.constrained_poles)
 
     def initialize(self, std: float = 0.02) -> None:
         """Random weights to train from.

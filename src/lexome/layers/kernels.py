@@ -15,9 +15,11 @@ from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
 from lexome.layers.block import Block
+from lexome.layers.fast_striped import FastStripedBlock
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
-from lexome.layers.hyena import ImplicitMixer, ModalMixer
+from lexome.layers.hyena import ImplicitMixer
 from lexome.layers.rotary import Rotary
+from lexome.layers.striped_block import StripedBlock
 from lexome.layers.unembedding import Unembedding
 
 Activation = Literal["none", "gelu"]
@@ -127,7 +129,7 @@ class FastGatedFeedForward(nn.Module):
         gate_NF = self.gate(x_ND)
         if self.activation != "gelu":
             gate_NF = ACTIVATIONS[self.activation](gate_NF)
-        out: Tensor = self.down(gate_NF * self.value(x_ND))
+        out: Tensor = self.down(self.value(x_ND).mul_(gate_NF))
         return out
 
 
@@ -228,9 +230,13 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     turned = any(isinstance(m, Rotary) for m in network.modules())
 
     def make_fast(brick: nn.Module) -> nn.Module | None:
+        if isinstance(brick, StripedBlock) and not brick.attends:
+            fast = FastStripedBlock(brick, linear, batch_hint)
+            fast.feed_forward = FastGatedFeedForward(brick.feed_forward, linear, batch_hint)
+            return fast
         if isinstance(brick, Attention):
             return FastAttention(brick, linear, batch_hint, turned)
-        if isinstance(brick, ModalMixer | ImplicitMixer):
+        if isinstance(brick, ImplicitMixer):
             return make_fast_mixer(brick, linear, batch_hint)
         if isinstance(brick, Unembedding):
             return linear(brick.weight, None, batch_hint)
