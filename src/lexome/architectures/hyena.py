@@ -79,6 +79,7 @@ class Hyena(nn.Module):
     """
 
     contact_head = None
+    attends = False  # so there are no attention maps
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lexome.errors import InputError
 from lexome.layers.attention import Attention
 from lexome.layers.hyena import ModalMixer
 from lexome.layers.layout import Layout
@@ -85,6 +86,7 @@ class StripedHyena(nn.Module):
         super().__init__()
         self.config = config
         self.width = config.width
+        self.attends = bool(config.attention_layers)  # whether there are maps
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.rotary: Rotary | None = None
         if config.attention_layers:
@@ -109,6 +111,10 @@ class StripedHyena(nn.Module):
         self, tokens_N: Tensor, layout: Layout, with_maps: bool = False
     ) -> StripedHyenaOutput:
         """The same, keeping every layer's output and, if asked, the attention layers' maps."""
+        if with_maps and not self.attends:
+            raise InputError(
+                "attentions", "a model that only convolves", "one that attends", "another output"
+            )
         turn = self.rotary(layout.positions_N) if self.rotary is not None else None
         maps: list[list[Tensor]] = []
         layers = [self.embed(tokens_N, layout)]

@@ -105,6 +105,7 @@ def _possible(model: Model) -> list[str]:
     lacking = {
         "logits": model.network.language_model_head is None,
         "contacts": model.network.contact_head is None,
+        "attentions": not getattr(model.network, "attends", True),
         "hidden": True,  # the last of the hidden layers
     }
     return [name for name in OUTPUTS if not lacking.get(name)]

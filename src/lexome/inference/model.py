@@ -134,6 +134,7 @@ class Model:
         lacking = {
             "logits": self.network.language_model_head is None,
             "contacts": self.network.contact_head is None,
+            "attentions": not getattr(self.network, "attends", True),
         }
         for name in outputs:
             if name not in OUTPUTS:
@@ -145,7 +146,7 @@ class Model:
                 )
             if lacking.get(name):
                 raise InputError(
-                    self.card.name, "weights without that head", f"a model with {name}", "another"
+                    self.card.name, "a model without that", f"a model with {name}", "another"
                 )
 
     def _compute(self, packed: Packed, outputs: Sequence[str]) -> list[SequenceOutput]:

@@ -170,4 +170,5 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Callable[[Any], Outputs]]]] = {
     "fair-msa": ("fair-esm", _fair_msa),
 }
 REMOTE = "its published code lies beside the weights and is never run; our tests hold it to outputs"
-WITHOUT = {"nt-v2": REMOTE, "dnabert-2": REMOTE}
+NO_CPU = "its package asks for flash-attn, which has no CPU build; our tests hold it to outputs"
+WITHOUT = {"nt-v2": REMOTE, "dnabert-2": REMOTE, "hyenadna": REMOTE, "evo-1": NO_CPU}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lexome.layers.hyena import ModalMixer
 from lexome.layers.layout import Layout, PackedLayout
@@ -15,6 +16,7 @@ from lexome.layers.rotary import Turn
 from lexome.layers.striped_block import StripedBlock
 
 PIECE = 1024  # tokens whose activations stay in the caches
+FEWEST_ROWS = 4  # that linears compute; fewer take no less time
 
 
 class Piece(NamedTuple):
@@ -166,9 +168,11 @@ class FastStripedBlock(nn.Module):
     ) -> Tensor:
         """Tokens behind those that the rows' state knows."""
         if x_BTD.shape[1] == 1:
-            x_BD = x_BTD[:, 0]
-            mixed_BD = self.mixer.step(self.mixer.project(self.mixer_norm(x_BD)), state)
-            return self.feed(x_BD, mixed_BD)[:, None]
+            num_rows = len(x_BTD)
+            x_BD = fill_rows(x_BTD[:, 0])  # once, rather than by each linear
+            projected_BC = self.mixer.project(self.mixer_norm(x_BD))
+            mixed_BD = fill_rows(self.mixer.step(projected_BC[:num_rows], state))
+            return self.feed(x_BD, mixed_BD)[:num_rows, None]
         out_BTD = torch.empty_like(x_BTD)
         for row, x_ND in enumerate(x_BTD):
             fir, iir = state["fir"][row].T, state["iir"][row]
@@ -185,6 +189,12 @@ class FastStripedBlock(nn.Module):
         x_ND = self.mixer.output(mixed_ND).add_(x_ND)
         out_ND: Tensor = self.feed_forward(self.feed_forward_norm(x_ND)).add_(x_ND)
         return out_ND
+
+
+def fill_rows(rows_BD: Tensor) -> Tensor:
+    """At least as many rows as a linear would compute anyway."""
+    missing = FEWEST_ROWS - len(rows_BD)
+    return F.pad(rows_BD, (0, 0, 0, missing)) if missing > 0 else rows_BD
 
 
 def scan(u_DT: Tensor, state_DS: Tensor | None, forms: BlockForms) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
 from lexome.layers.block import Block
-from lexome.layers.fast_striped import FastStripedBlock
+from lexome.layers.fast_striped import FEWEST_ROWS, FastStripedBlock
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.hyena import ImplicitMixer
 from lexome.layers.rotary import Rotary
@@ -23,7 +23,7 @@ from lexome.layers.striped_block import StripedBlock
 from lexome.layers.unembedding import Unembedding
 
 Activation = Literal["none", "gelu"]
-ROWS = 64  # PackedLinear works on multiples of so many
+ROWS = 64  # PackedLinear works on multiples of so many, or on a power of two below
 
 
 @cache
@@ -56,11 +56,14 @@ class PackedLinear(nn.Module):
         self._bias = None if bias is None else bias.contiguous()
 
     def forward(self, x_ND: Tensor) -> Tensor:
-        flat = x_ND.flatten(0, -2)
+        flat = x_ND if x_ND.dim() == 2 else x_ND.flatten(0, -2)
+        filled = _fill_rows(flat)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            _fill_rows(flat), self._packed, self._bias, self.activation, [], "none"
+            filled, self._packed, self._bias, self.activation, [], "none"
         )
-        return out[: len(flat)].reshape(*x_ND.shape[:-1], -1)
+        if filled is not flat:
+            out = out[: len(flat)]
+        return out if x_ND.dim() == 2 else out.reshape(*x_ND.shape[:-1], -1)
 
 
 def _fill_rows(flat: Tensor) -> Tensor:
@@ -68,10 +71,13 @@ def _fill_rows(flat: Tensor) -> Tensor:
 
     oneDNN makes code for every number of rows that it meets, and keeps it: with batches of any
     length that took time and gigabytes. So the numbers are kept few. A single row it would sum in
-    another order; from two on a row's bits are the same in any company.
+    another order; from two on a row's bits are the same in any company, and four take less time
+    than two.
     """
     rows = len(flat)
-    full = rows + -rows % ROWS if rows > ROWS // 2 else max(2, 1 << (rows - 1).bit_length())
+    full = (
+        rows + -rows % ROWS if rows > ROWS // 2 else max(FEWEST_ROWS, 1 << (rows - 1).bit_length())
+    )
     if rows == full:
         return flat
     filled = flat.new_empty(full, flat.shape[1])
