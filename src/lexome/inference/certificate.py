@@ -129,11 +129,10 @@ def _named(found: Any, outputs: Sequence[str]) -> dict[str, Tensor]:
 def _plain_outputs(network: Any, ids: Sequence[int], outputs: Sequence[str]) -> dict[str, Tensor]:
     tokens_T, layout = pack([ids])
     with torch.inference_mode():
-        out = network.trace(tokens_T, layout, with_maps=True)
-        found = {
-            "hidden_layers": torch.stack(out.layers),
-            "attentions": torch.stack([maps[0] for maps in out.maps]),
-        }
+        out = network.trace(tokens_T, layout, with_maps="attentions" in outputs)
+        found = {"hidden_layers": torch.stack(out.layers)}
+        if "attentions" in outputs:
+            found["attentions"] = torch.stack([maps[0] for maps in out.maps])
         if "logits" in outputs:
             found["logits"] = network.logits(out.hidden_ND)
         if "contacts" in outputs:
