@@ -28,6 +28,13 @@ INNER, VOCABULARY, SEED = 1376, 512, 0
 FORWARD, PREFILL, FAR, PROMPT, STEPS = (1024, 4096, 16384), 4096, 65536, 128, 32
 TABLE = Path(__file__).with_suffix(".txt")
 Run = Callable[[], object]
+NOTE = """
+Generation reads 78 MB of weights a step. oneDNN's products of few rows read them at 12 GB/s for 2
+rows, 17 to 18 for 4 to 6, 13 for 8 (54 billion operations a second: the products, not the memory,
+are the limit there). Slower or no faster, and left out: F.linear, MKL with transposed weights (18
+GB/s for one row, 7 to 9 for 8), OpenBLAS (20 to 23 GB/s for one row, but a second copy of the
+weights, and other bits than in company), 1x1 convolutions, embedding_bag. One row is filled to 4.
+"""
 
 
 def main() -> None:
@@ -80,6 +87,7 @@ def measure(rounds: int) -> Any:
         f"peak above the start, forward of {FORWARD[-1]:,} tokens: peer {peaks['peer']:,.0f} MB, "
         f"lexome {peaks['ours']:,.0f} MB, {peaks['ours'] / peaks['peer']:.2f} x (goal: 0.5 at most)"
     )
+    yield NOTE.rstrip()
 
 
 def row(what: str, theirs: float, mine: float, goal: str) -> str:
