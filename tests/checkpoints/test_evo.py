@@ -167,7 +167,7 @@ def test_rows_know_nothing_of_each_other(name, others):
 def test_a_state_that_is_full_says_so(network):
     state = network.start(1, 4)
     network.extend(ids_of(4)[None], state)
-    with pytest.raises(ValueError, match="room for 4"):
+    with pytest.raises(ValueError, match="exceed the capacity of 4"):
         network.extend(ids_of(1)[None], state)
 
 

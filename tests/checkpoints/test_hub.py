@@ -231,3 +231,27 @@ def test_models_are_listed_and_shown():
     wrong = run_process("models", "show", "dnabert-7")
     assert wrong.code == 2
     assert "Try `dnabert-6`" in wrong.err
+
+
+def test_a_pinned_revision_is_fetched_unless_another_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = []
+
+    def download(hub_id, offline, revision):
+        asked.append(revision)
+        directory = tmp_path / {"1.1_fix": "f" * 40}.get(revision, revision or "d" * 40)
+        directory.mkdir(exist_ok=True)
+        (directory / "model.safetensors").write_bytes(b"weights")
+        return directory
+
+    monkeypatch.setattr("lexome.checkpoints.hub._download", download)
+    for name in ("evo-1-8k-base", "togethercomputer/evo-1-8k-base"):
+        for revision in (None, "main", None):
+            find_source(name, offline=False, revision=revision)
+    # The commit is held from the first time on, also after another was asked for.
+    assert asked == ["1.1_fix", "main", "f" * 40, "f" * 40, "main", "f" * 40]
+    find_source("evo-1.5-8k-base", offline=False, revision=None)
+    assert asked[-1] is None
+    shown = find_entry("evo-1-131k-base")
+    assert shown.revision == "1.1_fix"
+    assert shown.known_as == "togethercomputer/evo-1-131k-base@1.1_fix"

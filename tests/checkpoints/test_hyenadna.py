@@ -121,7 +121,7 @@ def test_beyond_the_filters_is_refused(name, network):
     model = load(str(read_causal(name).path), device="cpu")
     with pytest.raises(InputError, match="residues"):
         model.run("A" * context)  # and [SEP]
-    with pytest.raises(InputError, match="convolves"):
+    with pytest.raises(InputError, match="only convolves"):
         model.run("ACGT", ["attentions"])
 
 

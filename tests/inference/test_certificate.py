@@ -6,6 +6,7 @@ import torch
 from lexome.inference import certificate
 from lexome.inference.certificate import certify
 from lexome.inference.references import Answer, Reference
+from tests.checkpoints.causal import EVO, HYENA, read_causal
 from tests.checkpoints.families import FAMILIES, read_fixture
 from tests.shared_data import shared
 
@@ -30,6 +31,16 @@ def test_every_family_gets_its_certificate(name):
         assert any(check.against == found.reference for check in found.checks)
     if name.startswith(("nt-v2", "dnabert2")):
         assert "never run" in found.reference
+
+
+@pytest.mark.parametrize("name", [*EVO, *HYENA])
+def test_causal_models_get_theirs(name):
+    found = certify(str(read_causal(name).path))
+    assert found.passed
+    outputs = {check.output for check in found.checks}
+    assert {"hidden", "logits", "hidden_layers"} <= outputs
+    assert ("attentions" in outputs) == (name in EVO)
+    assert "our tests hold it to outputs" in found.reference
 
 
 def test_alignments_too():

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from lexome.errors import InputError
 from lexome.layers.feed_forward import FeedForward
+from lexome.layers.heads import TokenScores
 from lexome.layers.hyena import ImplicitMixer
 from lexome.layers.layout import Layout, PackedLayout
 from lexome.layers.state import State, empty_state
-from lexome.layers.unembedding import Unembedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,9 @@ class Hyena(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.blocks: Any = nn.ModuleList(HyenaBlock(config) for _ in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
-        self.language_model_head = Unembedding(self.embedding, config.tied_head)
+        self.language_model_head = TokenScores(
+            config.width, self.embedding.num_embeddings, config.tied_head, bias=False
+        )
 
     def forward(self, tokens_N: Tensor, layout: Layout) -> Tensor:
         """Hidden states (N, D) after the final norm.
@@ -131,7 +133,7 @@ class Hyena(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores of every token (N, V)."""
-        scores: Tensor = self.language_model_head(hidden_ND)
+        scores: Tensor = self.language_model_head(hidden_ND, self.embedding.weight)
         return scores
 
     def start(self, rows: int, capacity: int) -> State:
@@ -166,7 +168,7 @@ class Hyena(nn.Module):
                 nn.init.normal_(module.weight, std=std * scale)
                 if isinstance(module, nn.Linear) and module.bias is not None:
                     nn.init.zeros_(module.bias)
-            if isinstance(module, Unembedding) and module.rows is not None:
+            if isinstance(module, TokenScores) and module.rows is not None:
                 nn.init.normal_(module.rows, std=std)
 
     def _finish(self, x_ND: Tensor) -> Tensor:

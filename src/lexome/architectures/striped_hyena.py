@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lexome.errors import InputError
 from lexome.layers.attention import Attention
-from lexome.layers.causal_attention import attend_cache, attend_causal, causal_maps
-from lexome.layers.feed_forward import GatedFeedForward
+from lexome.layers.cached import begin_reading, cache_dtype
+from lexome.layers.heads import TokenScores
 from lexome.layers.hyena import ModalMixer
 from lexome.layers.layout import Layout
 from lexome.layers.rms_norm import RMSNorm
-from lexome.layers.rotary import Rotary, Turn
+from lexome.layers.rotary import Rotary
 from lexome.layers.state import State, empty_state
-from lexome.layers.unembedding import Unembedding
+from lexome.layers.striped_block import StripedBlock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,60 +74,6 @@ class StripedHyenaOutput(NamedTuple):
     maps: list[list[Tensor]]  # [attention layer][sequence] -> (H, T, T)
 
 
-class StripedBlock(nn.Module):
-    """x + mixer(norm x), then x + feed-forward(norm x); the mixer convolves or attends."""
-
-    def __init__(self, config: StripedHyenaConfig, attends: bool) -> None:
-        super().__init__()
-        width, eps = config.width, config.norm_eps
-        self.mixer_norm = RMSNorm(width, eps)
-        if attends:
-            self.mixer: Any = Attention(width, config.num_heads)
-        else:
-            groups = config.num_heads if config.column_split else 1
-            self.mixer = ModalMixer(width, config.num_states, groups, config.constrained_poles)
-        self.attends = attends
-        self.feed_forward_norm = RMSNorm(width, eps)
-        self.feed_forward = GatedFeedForward(width, config.inner_width, "gelu", down_bias=False)
-
-    def forward(
-        self,
-        x_ND: Tensor,
-        layout: Layout,
-        turn: Turn | None,
-        maps: list[list[Tensor]] | None = None,
-    ) -> Tensor:
-        """`x_ND` after both halves; an attention layer appends its maps where asked."""
-        normed_ND = self.mixer_norm(x_ND)
-        if not self.attends:
-            return self.feed(x_ND + self.mixer(normed_ND, layout))
-        query_NHd, key_NHd, value_NHd = self.mixer.project(normed_ND, turn)
-        if maps is not None:
-            maps.append(causal_maps(query_NHd, key_NHd, layout))
-        context_NHd = attend_causal(query_NHd, key_NHd, value_NHd, layout)
-        return self.feed(x_ND + self.mixer.output(context_NHd.flatten(-2)))
-
-    def extend(
-        self, x_BTD: Tensor, turn: Turn | None, state: dict[str, Tensor], lengths: list[int]
-    ) -> Tensor:
-        """Tokens behind those that the rows' state knows; `lengths` are the rows' before them."""
-        normed_BTD = self.mixer_norm(x_BTD)
-        if not self.attends:
-            return self.feed(x_BTD + self.mixer.extend(normed_BTD, state))
-        query_BTHd, key_BTHd, value_BTHd = self.mixer.project(normed_BTD, turn)
-        ends = [n + x_BTD.shape[1] for n in lengths]
-        for row, (start, end) in enumerate(zip(lengths, ends, strict=True)):
-            state["keys"][row, start:end] = key_BTHd[row]
-            state["values"][row, start:end] = value_BTHd[row]
-        context_BTHd = attend_cache(query_BTHd, state["keys"], state["values"], ends)
-        return self.feed(x_BTD + self.mixer.output(context_BTHd.flatten(-2)))
-
-    def feed(self, x_ND: Tensor) -> Tensor:
-        """The second half."""
-        out_ND: Tensor = x_ND + self.feed_forward(self.feed_forward_norm(x_ND))
-        return out_ND
-
-
 class StripedHyena(nn.Module):
     """Token embedding, blocks, final norm; the head's rows are the embedding's, or its own.
 
@@ -148,10 +95,13 @@ class StripedHyena(nn.Module):
                 config.head_width, config.rotary_base, interpolation=config.interpolation
             )
         self.blocks: Any = nn.ModuleList(
-            StripedBlock(config, i in config.attention_layers) for i in range(config.num_layers)
+            StripedBlock(self._make_mixer(i), config.width, config.inner_width, config.norm_eps)
+            for i in range(config.num_layers)
         )
         self.final_norm = RMSNorm(config.width, config.norm_eps)
-        self.language_model_head = Unembedding(self.embedding, config.tied_head)
+        self.language_model_head = TokenScores(
+            config.width, config.vocabulary_size, config.tied_head, bias=False
+        )
 
     def forward(self, tokens_N: Tensor, layout: Layout) -> Tensor:
         """Hidden states (N, D) after the final norm."""
@@ -166,6 +116,10 @@ class StripedHyena(nn.Module):
         self, tokens_N: Tensor, layout: Layout, with_maps: bool = False
     ) -> StripedHyenaOutput:
         """The same, keeping every layer's output and, if asked, the attention layers' maps."""
+        if with_maps and not self.attends:
+            raise InputError(
+                "attentions", "a model that only convolves", "one that attends", "another output"
+            )
         turn = self.rotary(layout.positions_N) if self.rotary is not None else None
         maps: list[list[Tensor]] = []
         layers = [self.embed(tokens_N, layout)]
@@ -181,7 +135,7 @@ class StripedHyena(nn.Module):
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores of every token (N, V)."""
-        scores: Tensor = self.language_model_head(hidden_ND)
+        scores: Tensor = self.language_model_head(hidden_ND, self.embedding.weight)
         return scores
 
     def start(self, rows: int, capacity: int) -> State:
@@ -191,7 +145,7 @@ class StripedHyena(nn.Module):
         oldest first, and `iir` is the state of its long filters, in fp32 always.
         """
         config, dtype = self.config, self.embedding.weight.dtype
-        cached = ((config.num_heads, config.head_width), dtype)
+        cached = ((config.num_heads, config.head_width), cache_dtype(self.embedding.weight))
         attention = {"keys": cached, "values": cached}
         hyena = {
             "fir": ((3 * config.width, 2), dtype),
@@ -202,21 +156,21 @@ class StripedHyena(nn.Module):
 
     def extend(self, tokens_BT: Tensor, state: State) -> Tensor:
         """Hidden states (B, T, D) of further tokens of every row, whose state goes on with them."""
-        lengths, new = state.lengths_B.tolist(), tokens_BT.shape[1]
-        if max(lengths) + new > state.capacity:
-            raise ValueError(
-                f"{max(lengths) + new} tokens; the state has room for {state.capacity}"
-            )
-        turn = None
-        if self.rotary is not None:
-            steps_T = torch.arange(new, device=tokens_BT.device)
-            turn = self.rotary(state.lengths_B[:, None] + steps_T)
+        reading = begin_reading(state, tokens_BT.shape[1])
+        turn = self.rotary(reading.positions_BT) if self.rotary is not None else None
         x_BTD = self.embedding(tokens_BT)
         for block, layer in zip(self.blocks, state.layers, strict=True):
-            x_BTD = block.extend(x_BTD, turn, layer, lengths)
-        state.lengths_B += new
+            x_BTD = block.extend(x_BTD, turn, layer, reading)
+        state.lengths_B += tokens_BT.shape[1]
         hidden_BTD: Tensor = self.final_norm(x_BTD)
         return hidden_BTD
+
+    def _make_mixer(self, layer: int) -> Attention | ModalMixer:
+        config = self.config
+        if layer in config.attention_layers:
+            return Attention(config.width, config.num_heads)
+        groups = config.num_heads if config.column_split else 1
+        return ModalMixer(config.width, config.num_states, groups, config.constrained_poles)
 
     def initialize(self, std: float = 0.02) -> None:
         """Random weights to train from.
@@ -231,5 +185,5 @@ class StripedHyena(nn.Module):
                 nn.init.normal_(module.weight, std=std * scale)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-            if isinstance(module, Unembedding) and module.rows is not None:
+            if isinstance(module, TokenScores) and module.rows is not None:
                 nn.init.normal_(module.rows, std=std)

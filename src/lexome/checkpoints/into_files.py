@@ -45,6 +45,13 @@ def save_model(
     """
     if to not in LAYOUTS:
         raise InputError("to", repr(to), " or ".join(LAYOUTS), "`--to hf`")
+    if not isinstance(network, Encoder | Bert):
+        raise InputError(
+            "to",
+            f"{to} for {layout}",
+            "an encoder",
+            "the published files, which are read as they are",
+        )
     variant = VARIANTS.get(layout.replace("fair-", ""))
     is_esm = isinstance(network, Encoder) and variant is not None
     if not (is_esm and (to == "hf" or variant.is_protein)) and not (  # type: ignore[union-attr]

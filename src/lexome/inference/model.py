@@ -160,8 +160,8 @@ class Model:
     def _check_outputs(self, outputs: Sequence[str]) -> None:
         lacking = {
             "logits": self.network.language_model_head is None,
-            "attentions": not getattr(self.network, "attends", True),
             "contacts": self.network.contact_head is None,
+            "attentions": not getattr(self.network, "attends", True),
         }
         for name in outputs:
             if name not in OUTPUTS:

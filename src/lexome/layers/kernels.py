@@ -15,15 +15,16 @@ from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
 from lexome.layers.block import BLOCKS
+from lexome.layers.fast_striped import FEWEST_ROWS, FastStripedBlock
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.heads import TokenScores
-from lexome.layers.hyena import ImplicitMixer, ModalMixer
+from lexome.layers.hyena import ImplicitMixer
 from lexome.layers.rotary import Rotary
-from lexome.layers.unembedding import Unembedding
+from lexome.layers.striped_block import StripedBlock
 from lexome.layers.unscaled_attention import CrossAttention, UnscaledAttention
 
 Activation = Literal["none", "gelu", "gelu_new", "relu"]
-ROWS = 64  # PackedLinear works on multiples of so many
+ROWS = 64  # PackedLinear works on multiples of so many, or on a power of two below
 
 
 @cache
@@ -57,22 +58,28 @@ class PackedLinear(nn.Module):
         self._bias = None if bias is None else bias.contiguous()
 
     def forward(self, x_ND: Tensor) -> Tensor:
-        flat = x_ND.flatten(0, -2)
+        flat = x_ND if x_ND.dim() == 2 else x_ND.flatten(0, -2)
+        filled = _fill_rows(flat)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            _fill_rows(flat), self._packed, self._bias, self._fused[0], [], self._fused[1]
+            filled, self._packed, self._bias, self._fused[0], [], self._fused[1]
         )
-        return out[: len(flat)].reshape(*x_ND.shape[:-1], -1)
+        if filled is not flat:
+            out = out[: len(flat)]
+        return out if x_ND.dim() == 2 else out.reshape(*x_ND.shape[:-1], -1)
 
 
 def _fill_rows(flat: Tensor) -> Tensor:
     """Rows of zeros up to the next multiple, or the next power of two.
 
     oneDNN makes code for every number of rows that it meets, and keeps it: with batches of any
-    length that took time and gigabytes. So the numbers are kept few. From two rows on, a row's
-    numbers are the same to the bit whatever the others hold; alone, another sum is made of it.
+    length that took time and gigabytes. So the numbers are kept few. A single row it would sum in
+    another order; from two on a row's bits are the same in any company, and four take less time
+    than two.
     """
     rows = len(flat)
-    wanted = rows + -rows % ROWS if rows > ROWS // 2 else max(2, 1 << (rows - 1).bit_length())
+    wanted = FEWEST_ROWS
+    if rows > FEWEST_ROWS:
+        wanted = rows + -rows % ROWS if rows > ROWS // 2 else 1 << (rows - 1).bit_length()
     if rows == wanted:
         return flat
     filled = flat.new_empty(wanted, flat.shape[1])
@@ -131,7 +138,7 @@ class FastGatedFeedForward(nn.Module):
         gate_NF = self.gate(x_ND)
         if self.activation != "gelu":
             gate_NF = ACTIVATIONS[self.activation](gate_NF)
-        out: Tensor = self.down(gate_NF * self.value(x_ND))
+        out: Tensor = self.down(self.value(x_ND).mul_(gate_NF))
         return out
 
 
@@ -301,12 +308,14 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     rotary = next((m for m in network.modules() if isinstance(m, Rotary)), None)
 
     def make_fast(brick: nn.Module) -> nn.Module | None:
+        if isinstance(brick, StripedBlock) and not brick.attends:
+            fast = FastStripedBlock(brick, linear, batch_hint)
+            fast.feed_forward = FastGatedFeedForward(brick.feed_forward, linear, batch_hint)
+            return fast
         if isinstance(brick, Attention):
             return FastAttention(brick, linear, batch_hint, rotary)
-        if isinstance(brick, ModalMixer | ImplicitMixer):
+        if isinstance(brick, ImplicitMixer):
             return make_fast_mixer(brick, linear, batch_hint)
-        if isinstance(brick, Unembedding):
-            return linear(brick.weight, None, batch_hint)
         if isinstance(brick, Rotary):
             return FastRotary(brick, heads[0])
         if isinstance(brick, FeedForward):
