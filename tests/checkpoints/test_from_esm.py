@@ -251,7 +251,7 @@ def test_an_index_that_points_outside_is_refused(copy):
     [
         ("position_embedding_type", "absolute", "the tensor encoder.layer.0.attention"),
         ("model_type", "bert", "position_embedding_type = 'rotary'"),
-        ("model_type", "gpt2", "model_type 'gpt2'"),
+        ("model_type", "mamba", "model_type 'mamba'"),
         ("hidden_act", "relu", "hidden_act"),
         ("vocab_size", 34, "vocab_size"),
         ("hidden_size", "forty", "hidden_size"),

@@ -166,9 +166,9 @@ def test_a_fixture_notices_the_code(name, mutate, monkeypatch):
 def keys_of_padding_attended(patch):
     honest = PaddedLayout._weights
 
-    def weights(self, query, key, slopes_H):
+    def weights(self, query, key, slopes_H, causal):
         everything = PaddedLayout([len(row) for row in self.real_N])
-        return honest(everything, query, key, slopes_H)
+        return honest(everything, query, key, slopes_H, causal)
 
     patch.setattr(PaddedLayout, "_weights", weights)
 

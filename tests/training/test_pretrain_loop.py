@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from lexome.errors import InputError
+from lexome.inference.model import load
+from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training.pretrain import pretrain
 from tests.toy_pretraining import losses, read_log, unmeasured, write_recipe
 
@@ -89,6 +91,8 @@ def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bits(
 KILLING = """
 import json, os, random, signal, sys, time
 from pathlib import Path
+from lexome.inference.model import load
+from lexome.tokenizers.character import CharacterTokenizer
 from lexome.training.pretrain import pretrain
 from tests.toy_pretraining import unmeasured
 
@@ -148,11 +152,22 @@ def test_an_untrained_network_is_as_unsure_as_its_vocabulary_is_large_and_then_l
 
 
 def test_the_same_loop_learns_to_go_on_from_left_to_right(recipe: Path, tmp_path: Path) -> None:
-    overrides = {"objective.kind": "causal", "training.steps": "5"}
+    overrides = {"objective.kind": "causal", "model.family": "decoder", "training.steps": "5"}
     pretrain(recipe, output=tmp_path / "run", device="cpu", overrides=overrides)
     found = losses(tmp_path / "run")
     assert found[0] == pytest.approx(math.log(33), abs=0.1)
     assert found[-1] < found[0]
+    model = load(str(tmp_path / "run" / "model"), device="cpu")
+    assert model.card.layout == "gpt2"
+    cls, eos = model.tokenizer.cls_id, model.tokenizer.eos_id
+    ids = [cls, *model.tokenizer.encode("MKTAYIAKQR"), eos]
+    assert ids == CharacterTokenizer().encode("MKTAYIAKQR")
+    assert model.run_ids([ids])[0].logits.shape == (len(ids), 33)
+
+
+def test_an_encoder_does_not_learn_from_left_to_right(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not go with model\.family 'encoder'"):
+        pretrain(recipe, output=tmp_path / "run", overrides={"objective.kind": "causal"})
 
 
 def test_what_is_saved_is_the_running_mean_of_the_weights(recipe: Path, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_what_is_set_is_typed_as_toml_and_else_taken_as_text(tmp_path: Path) -> 
         {
             "training.learning_rate": "1e-3",
             "objective.kind": "causal",
+            "model.family": "decoder",
             "data.sources": '["a.fasta", "b.fasta"]',
             "watch.tensorboard": "true",
             "name": "other",

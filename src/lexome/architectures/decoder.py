@@ -8,9 +8,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lexome.layers.attention import Attention
+from lexome.layers.block import DecoderBlock
 from lexome.layers.cached import attend_cached, begin_reading, cache_dtype
-from lexome.layers.feed_forward import FeedForward
 from lexome.layers.heads import TokenScores
 from lexome.layers.layout import Layout
 from lexome.layers.rotary import Rotary, Turn
@@ -63,49 +62,6 @@ class DecoderOutput(NamedTuple):
     maps: list[list[Tensor]]  # [layer][sequence] -> (H, T, T)
 
 
-class DecoderBlock(nn.Module):
-    """x + attention(norm x), then x + feed-forward(norm x); in parallel, both of one norm."""
-
-    def __init__(self, config: DecoderConfig) -> None:
-        super().__init__()
-        width, eps = config.width, config.layer_norm_eps
-        self.attention_norm = nn.LayerNorm(width, eps=eps)
-        self.attention = Attention(width, config.num_heads, config.attention_bias)
-        self.feed_forward_norm = None if config.parallel else nn.LayerNorm(width, eps=eps)
-        self.feed_forward = FeedForward(width, config.ffn_width, config.activation)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def enter(self, x_ND: Tensor, turn: Turn | None) -> tuple[Tensor, ...]:
-        """What comes before tokens meet: the norm, and queries, keys and values of it."""
-        normed_ND = self.attention_norm(x_ND)
-        return normed_ND, *self.attention.project(normed_ND, turn)
-
-    def leave(self, x_ND: Tensor, normed_ND: Tensor, context_ND: Tensor) -> Tensor:
-        """What comes after: residual additions and the feed-forward."""
-        attended_ND = self.dropout(self.attention.output(context_ND))
-        if self.feed_forward_norm is None:
-            fed_ND = self.dropout(self.feed_forward(normed_ND))
-            out_ND: Tensor = x_ND + (attended_ND + fed_ND)
-            return out_ND
-        x_ND = x_ND + attended_ND
-        out_ND = x_ND + self.dropout(self.feed_forward(self.feed_forward_norm(x_ND)))
-        return out_ND
-
-    def forward(
-        self,
-        x_ND: Tensor,
-        layout: Layout,
-        turn: Turn | None,
-        maps: list[list[Tensor]] | None = None,
-    ) -> Tensor:
-        """Whole sequences; appends this layer's attention maps to `maps` where it is given."""
-        normed_ND, query, key, value = self.enter(x_ND, turn)
-        if maps is not None:
-            maps.append(layout.attention_maps(query, key, causal=True))
-        context = layout.attend(query, key, value, causal=True).flatten(-2)
-        return self.leave(x_ND, normed_ND, context)
-
-
 class Decoder(nn.Module):
     """Token embedding, causal blocks, final norm and a head.
 
@@ -123,7 +79,7 @@ class Decoder(nn.Module):
         turned = config.turned_width or config.width // config.num_heads
         self.rotary = None if is_learned else Rotary(turned, interleaved=config.interleaved)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(_make_block(config) for _ in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
         size = config.head_size or config.vocabulary_size
         self.language_model_head = TokenScores(
@@ -196,3 +152,16 @@ class Decoder(nn.Module):
             nn.init.normal_(head.rows, std=std)
         if head.bias is not None:
             torch.nn.init.zeros_(head.bias)
+
+
+def _make_block(config: DecoderConfig) -> DecoderBlock:
+    return DecoderBlock(
+        config.width,
+        config.num_heads,
+        config.ffn_width,
+        config.layer_norm_eps,
+        dropout=config.dropout,
+        feed_forward=config.activation,
+        parallel=config.parallel,
+        attention_bias=config.attention_bias,
+    )

@@ -33,6 +33,18 @@ FAMILIES = {
         False,
         causal=True,
     ),
+    "striped-hyena": Family(
+        "lexome.architectures.striped_hyena:StripedHyena",
+        "lexome.architectures.striped_hyena:StripedHyenaConfig",
+        False,
+        causal=True,
+    ),
+    "hyena": Family(
+        "lexome.architectures.hyena:Hyena",
+        "lexome.architectures.hyena:HyenaConfig",
+        False,
+        causal=True,
+    ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }
 
@@ -49,6 +61,26 @@ NEW_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # spelling -> family, con
         {"num_layers": 6, "width": 256, "num_heads": 8, "ffn_width": 1024, "dropout": 0.1}
         | _UNTRAINED,
     ),
+    **{  # plain decoders of proteins; the rows of the published table, and smaller ones
+        f"new:gpt-{name}": (
+            "decoder",
+            {"num_layers": layers, "width": width, "num_heads": heads, "ffn_width": 4 * width}
+            | {"vocabulary_size": 33, "context": context},
+        )
+        for name, layers, width, heads, context in (
+            ("1m", 5, 128, 4, 1024),
+            ("8m", 6, 320, 5, 1024),
+            ("50m", 10, 640, 10, 1024),
+            ("125m", 12, 768, 12, 2048),
+            ("350m", 24, 1024, 16, 2048),
+            ("760m", 24, 1536, 16, 2048),
+            ("1.3b", 24, 2048, 16, 2048),
+            ("2.7b", 32, 2560, 32, 2048),
+            ("6.7b", 32, 4096, 32, 2048),
+            ("13b", 40, 5120, 40, 2048),  # 5,140 in the paper, which 40 heads do not divide
+            ("175b", 96, 12288, 96, 2048),
+        )
+    },
     "new:protein-mini": (  # what pre-training gave protein-mini, this one lacks
         "encoder",
         {"num_layers": 6, "width": 320, "num_heads": 10, "ffn_width": 1280, "dropout": 0.1}

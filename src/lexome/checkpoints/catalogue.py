@@ -37,6 +37,7 @@ class Entry:
     url: str | None = None  # address of a file of fair-esm, with
     contacts_url: str | None = None
     shipped: bool = False  # in the package
+    revision: str | None = None  # of the hub's repository, where its default is not the right one
 
     @property
     def source(self) -> str:
@@ -44,9 +45,24 @@ class Entry:
         return self.hub or self.url or "the package"
 
     @property
+    def known_as(self) -> str | None:
+        """What its hashes are held under, where it comes from the hub."""
+        return held_name(self.hub, self.revision) if self.hub else None
+
+    @property
     def recipe(self) -> str:
         """How its vectors are made."""
         return RECIPES.get(self.layout, RECIPE)
+
+
+def held_name(hub_id: str, pinned: str | None) -> str:
+    """What the hashes of a repository are held under: those of a pinned revision by themselves."""
+    return f"{hub_id}@{pinned}" if pinned else hub_id
+
+
+def pinned_revision(hub_id: str) -> str | None:
+    """The revision that the catalogue names for a repository, however it is asked for."""
+    return next((e.revision for e in catalogue().values() if e.hub == hub_id), None)
 
 
 @cache

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from lexome.architectures.decoder import Decoder
+from lexome.checkpoints.into_decoders import save_decoder
 from lexome.checkpoints.into_files import save_model
 from lexome.checkpoints.layouts import load_path
 from lexome.checkpoints.load import find_source
@@ -45,9 +47,13 @@ def convert_model(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        written = save_model(
-            loaded.network, loaded.tokenizer, loaded.layout, unfinished, to, DTYPES[dtype]
-        )
+        written = unfinished
+        if isinstance(loaded.network, Decoder) and to == "hf":
+            save_decoder(loaded.network, loaded.tokenizer, unfinished, DTYPES[dtype])
+        else:
+            written = save_model(
+                loaded.network, loaded.tokenizer, loaded.layout, unfinished, to, DTYPES[dtype]
+            )
         again = load_path(written)
         _compare(
             loaded.network.state_dict(), again.network.state_dict(), DTYPES[dtype], source.name

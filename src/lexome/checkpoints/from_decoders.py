@@ -17,10 +17,13 @@ from lexome.checkpoints.settings import read_sizes, require, whole
 from lexome.checkpoints.weight_files import read_json, read_tensors
 from lexome.errors import CheckpointError
 from lexome.layers.rotary import Rotary
+from lexome.sequence.alphabet import ALPHABETS
 from lexome.tokenizers.plain import PlainTokenizer
 
 SIZES = {"num_layers": "n_layer", "width": "n_embd", "num_heads": "n_head"}
-PADDING, SLABS = "<|pad|>", 8  # ProGen2's rows of q, v and k lie in so many slabs
+SLABS = 8  # ProGen2's rows of q, v and k lie in so many slabs
+END_OF_TEXT = "<|endoftext|>"
+ALPHABET = "alphabet"  # in tokenizer_config.json of a model that was trained here
 NORMS = [
     Rule(f"h.{{i}}.{theirs}.{part}", f"blocks.{{i}}.{ours}.{part}")
     for theirs, ours in (("ln_1", "attention_norm"), ("ln_2", "feed_forward_norm"))
@@ -99,7 +102,7 @@ def load_gpt2(directory: Path) -> Loaded:
         layer_norm_eps=_read_eps(settings, where),
         tied_head=is_tied,
     )
-    tokenizer = _tokenizer(directory, "text", "<|endoftext|>", None, config.vocabulary_size)
+    tokenizer = _gpt2_tokenizer(directory, config.vocabulary_size)
     network = _fill(config, renamed, directory)
     notes = note_placeholders(read.placeholders)
     return Loaded(network, tokenizer, accounting, "decoder", "gpt2", notes)
@@ -151,7 +154,9 @@ def load_progen2(directory: Path) -> Loaded:
         head_bias=True,
     )
     renamed["rotary.inv_freq"] = Rotary(turned).inv_freq  # never in the files
-    tokenizer = _tokenizer(directory, "progen", "<|eos|>", PADDING, config.vocabulary_size)
+    # A protein begins with the terminal `1`, which stands in the text: nothing goes before it.
+    ends = {"eos": "<|eos|>", "pad": "<|pad|>"}
+    tokenizer = _tokenizer(directory, "progen", ends, config.vocabulary_size)
     network = _fill(config, renamed, directory)
     notes = note_placeholders(read.placeholders)
     return Loaded(network, tokenizer, accounting, "decoder", "progen2", notes)
@@ -238,22 +243,33 @@ def _fill(config: DecoderConfig, tensors: dict[str, Tensor], directory: Path) ->
     return network.eval()
 
 
+def _gpt2_tokenizer(directory: Path, rows: int) -> PlainTokenizer:
+    """What begins and ends a text is told beside it, or is `<|endoftext|>`."""
+    path = directory / "tokenizer_config.json"
+    told = read_json(path) if path.is_file() else {}
+    ends = {
+        kind: token if isinstance(token := told.get(f"{kind}_token", END_OF_TEXT), str) else None
+        for kind in ("bos", "eos")
+    }
+    return _tokenizer(directory, str(told.get(ALPHABET, "text")), ends, rows)
+
+
 def _tokenizer(
-    directory: Path, alphabet: str, eos: str, pad: str | None, rows: int
+    directory: Path, alphabet: str, ends: Mapping[str, str | None], rows: int
 ) -> PlainTokenizer:
     path = directory / "tokenizer.json"
     if not path.is_file():
         raise CheckpointError(
             str(directory), "no tokenizer.json", "the model's tokens", "the whole model directory"
         )
-    tokenizer = PlainTokenizer(path.read_text(encoding="utf-8"), alphabet)
-    known = tokenizer.id_of
-    tokenizer = PlainTokenizer(
-        path.read_text(encoding="utf-8"),
-        alphabet,
-        eos if eos in known else None,
-        pad if pad in known else None,
-    )
+    if alphabet not in ALPHABETS:
+        raise CheckpointError(
+            str(directory / "tokenizer_config.json"),
+            f"{ALPHABET} = {alphabet!r}",
+            ", ".join(ALPHABETS),
+            "the file as it was saved",
+        )
+    tokenizer = PlainTokenizer(path.read_text(encoding="utf-8"), alphabet, **ends)
     if len(tokenizer.vocabulary) > rows:
         raise CheckpointError(
             str(path),

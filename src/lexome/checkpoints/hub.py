@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lexome.checkpoints.catalogue import Entry
+from lexome.checkpoints.catalogue import Entry, held_name, pinned_revision
 from lexome.errors import CheckpointError, EnvironmentProblem, InputError
 from lexome.io.download import cache_folder, download_file
 from lexome.results.files import hash_file, write_json
@@ -18,7 +18,7 @@ WANTED = [
     "tokenizer_config.json",
 ]
 SAFE = ["*.safetensors", "*.safetensors.index.json"]
-TORCH = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
+TORCH = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "weights.ckpt"]
 MOST_BYTES, WHOLE_SECONDS = 64 << 30, 24 * 3600.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -28,16 +28,20 @@ def fetch(hub_id: str, offline: bool, revision: str | None) -> Path:
 
     A broken-off download goes on where it stopped. Files whose hashes were held before are
     compared with them. With `offline`, only the cache is looked at and no socket is opened.
+    Where the catalogue names a revision, that one is fetched unless another is asked for.
 
     Raises:
         InputError: no valid hub id.
         EnvironmentProblem: no answer, no such repository or revision, or not in the cache.
         CheckpointError: a file that is not what its hash says, or no longer what it was.
     """
-    held = read_held(hub_id)
-    directory = _download(hub_id, offline, revision or held.get("revision"))
-    if not offline or held:
-        hold(hub_id, directory.name, directory, held)
+    pinned = pinned_revision(hub_id)
+    known_as = held_name(hub_id, pinned)
+    held = read_held(known_as)
+    directory = _download(hub_id, offline, revision or held.get("revision") or pinned)
+    # Of another revision than the pinned one nothing is held: it was asked for by name.
+    if (not offline or held) and (held or revision in (None, pinned) or pinned is None):
+        hold(known_as, directory.name, directory, held)
     return directory
 
 
@@ -108,7 +112,7 @@ def hold(name: str, revision: str, directory: Path, held: dict[str, Any]) -> Non
     is_other = held.get("revision") not in (None, revision)
     known: dict[str, Any] = {} if is_other else dict(held.get("files", {}))
     for path in sorted(directory.iterdir()):
-        if path.suffix not in (".safetensors", ".bin", ".pt"):
+        if path.suffix not in (".safetensors", ".bin", ".pt", ".ckpt"):
             continue
         size, stamp = path.stat().st_size, path.stat().st_mtime_ns
         before = known.get(path.name)

@@ -107,7 +107,7 @@ def save_esm(
             "AutoConfig": "esm_config.EsmConfig",
             "AutoModelForMaskedLM": "modeling_esm.EsmForMaskedLM",
         }
-    _write(directory, told, tensors)
+    write_files(directory, told, tensors)
     write_text(directory / "vocab.txt", "\n".join(tokenizer.vocabulary) + "\n")
     if isinstance(tokenizer, SixMerTokenizer):
         eos = "<eos>" if tokenizer.append_eos else None
@@ -193,7 +193,7 @@ def save_bert(
         "dtype": str(dtype).removeprefix("torch."),
     }
     told |= {"alibi_starting_size": config.context} if is_second else {"model_type": "bert"}
-    _write(directory, told, tensors)
+    write_files(directory, told, tensors)
     if isinstance(tokenizer, LibraryTokenizer):
         text = tokenizer.settings()["text"]
         write_text(directory / "tokenizer.json", text)
@@ -240,7 +240,8 @@ def published_name(ours: str, rules: Sequence[Rule]) -> str:
     raise KeyError(ours)
 
 
-def _write(directory: Path, told: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def write_files(directory: Path, told: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """config.json and model.safetensors, each whole or not at all."""
     with atomic_path(directory / "model.safetensors") as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     write_json(directory / "config.json", told)

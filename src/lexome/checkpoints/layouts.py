@@ -7,7 +7,9 @@ from typing import NamedTuple
 from lexome.checkpoints.from_bert import load_bert, load_dnabert2
 from lexome.checkpoints.from_decoders import load_gpt2, load_progen2
 from lexome.checkpoints.from_esm import load_esm
+from lexome.checkpoints.from_evo import load_evo
 from lexome.checkpoints.from_fair import fair_paths, find_fair, load_fair, read_fair
+from lexome.checkpoints.from_hyenadna import load_hyenadna
 from lexome.checkpoints.from_msa import ARCH, load_msa
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.weight_files import read_json, weight_paths
@@ -30,6 +32,11 @@ def _remote_class(settings: Settings) -> str:
     return str(auto.get("AutoConfig", "")) if isinstance(auto, Mapping) else ""
 
 
+def _has_hyena_layers(settings: Settings) -> bool:
+    layer = settings.get("layer")
+    return isinstance(layer, Mapping) and layer.get("_name_") == "hyena"
+
+
 LAYOUTS = (
     Layout("ESM, Nucleotide Transformer v1", lambda s: s.get("model_type") == "esm", load_esm),
     Layout(
@@ -42,6 +49,9 @@ LAYOUTS = (
         lambda s: s.get("model_type", "bert") == "bert" and "alibi_starting_size" in s,
         load_dnabert2,
     ),
+    Layout("Evo-1", lambda s: s.get("model_type") == "stripedhyena", load_evo),
+    Layout("HyenaDNA", lambda s: s.get("model_type") == "hyenadna", load_hyenadna),
+    Layout("HyenaDNA, as trained", _has_hyena_layers, load_hyenadna),
     Layout("BERT, DNABERT", lambda s: s.get("model_type") == "bert", load_bert),
     Layout("GPT-2", lambda s: s.get("model_type") == "gpt2", load_gpt2),
     Layout("ProGen2", lambda s: s.get("model_type") == "progen", load_progen2),

@@ -13,7 +13,7 @@ from lexome.checkpoints.torch_files import Placeholder, read_torch_file
 from lexome.errors import CheckpointError
 
 # Looked for in this order: what holds only tensors comes first.
-KINDS = ("model.safetensors", "pytorch_model.bin")
+KINDS = ("model.safetensors", "pytorch_model.bin", "weights.ckpt")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -84,7 +84,10 @@ def read_tensors(directory: Path) -> Tensors:
         else:
             read = read_torch_file(path)
             placeholders.update(read.placeholders)
-            found = iter(check_tensors(read.content, str(path)).items())
+            content = read.content
+            if path.suffix == ".ckpt" and isinstance(content, dict):  # of a training
+                content = content.get("state_dict")
+            found = iter(check_tensors(content, str(path)).items())
         for name, tensor in found:
             if name in tensors:
                 raise CheckpointError(

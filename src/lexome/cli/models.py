@@ -166,7 +166,7 @@ def _print_one(name: str, entry: "Entry", json: bool) -> None:
     from lexome.checkpoints.hub import read_held
     from lexome.inference.estimate import estimate
 
-    held = read_held(entry.hub or name)
+    held = read_held(entry.known_as or name)
     cost = estimate(entry)
     facts = asdict(entry) | {"recipe": entry.recipe, "held": held, "estimate": cost._asdict()}
     if json:
@@ -183,7 +183,9 @@ def _print_one(name: str, entry: "Entry", json: bool) -> None:
         "vectors": entry.recipe,
         "source": entry.source,
         "licence": f"weights {entry.licence}, published code {entry.code_licence}",
-        "revision": str(held.get("revision", "fetched on first use, and held from then on")),
+        "revision": str(
+            held.get("revision", entry.revision or "fetched on first use, and held from then on")
+        ),
         "memory here": f"about {cost.memory / 1e9:.1f} GB in fp32, "
         f"{cost.memory_bf16 / 1e9:.1f} in bf16",
         "speed here": f"about {cost.tokens_per_second:,.0f} tokens a second in {cost.dtype}, "

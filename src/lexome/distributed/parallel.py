@@ -10,7 +10,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from lexome.distributed.ranks import Ranks
-from lexome.layers.block import Block
+from lexome.layers.block import BLOCKS
 
 Parallel = Literal["ddp", "fsdp"]
 PARALLEL: tuple[str, ...] = get_args(Parallel)
@@ -29,7 +29,7 @@ def spread(network: nn.Module, how: str, ranks: Ranks) -> nn.Module:
     # Named, as torch would take the GPU wherever there is one, also for a network on the CPU.
     mesh = init_device_mesh(ranks.device.split(":")[0], (ranks.size,))
     for module in network.modules():
-        if isinstance(module, Block):
+        if isinstance(module, BLOCKS):
             fully_shard(module, mesh=mesh)
     fully_shard(network, mesh=mesh)
     return network

@@ -112,6 +112,7 @@ def _possible(model: Model) -> list[str]:
     lacking = {
         "logits": model.network.language_model_head is None,
         "contacts": model.network.contact_head is None,
+        "attentions": not getattr(model.network, "attends", True),
         "hidden": True,  # the last of the hidden layers
     }
     return [name for name in OUTPUTS if not lacking.get(name)]
@@ -135,11 +136,11 @@ def _named(found: Any, outputs: Sequence[str]) -> dict[str, Tensor]:
 def _plain_outputs(network: Any, ids: Sequence[int], outputs: Sequence[str]) -> dict[str, Tensor]:
     tokens_T, layout = pack([ids])
     with torch.inference_mode():
-        out = network.trace(tokens_T, layout, with_maps=True)
-        found = {
-            "hidden_layers": torch.stack(out.layers),
-            "attentions": torch.stack([maps[0] for maps in out.maps]),
-        }
+        with_maps = bool({"attentions", "contacts"} & set(outputs))
+        out = network.trace(tokens_T, layout, with_maps=with_maps)
+        found = {"hidden_layers": torch.stack(out.layers)}
+        if "attentions" in outputs:
+            found["attentions"] = torch.stack([maps[0] for maps in out.maps])
         if "logits" in outputs:
             found["logits"] = network.logits(out.hidden_ND)
         if "contacts" in outputs:

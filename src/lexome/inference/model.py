@@ -19,7 +19,7 @@ from lexome.inference.causal import check_causal, continue_greedily
 from lexome.inference.runner import Piece, refuse_padding, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
-from lexome.layers.rotary import Rotary
+from lexome.layers.precision import cast
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.interface import Tokenizer
 
@@ -51,11 +51,7 @@ class Model:
         dtype: str = "fp32",
     ) -> None:
         self.tokenizer, self.card, self.device, self.dtype = tokenizer, card, device, dtype
-        rotary = [module for module in network.modules() if isinstance(module, Rotary)]
-        frequencies = [module.inv_freq.clone() for module in rotary]
-        network = network.to(device=device, dtype=torch_dtype(dtype)).eval()
-        for module, inv_freq in zip(rotary, frequencies, strict=True):
-            module.inv_freq = inv_freq.to(device)  # angles are computed in fp32 in every dtype
+        network = cast(network, device, torch_dtype(dtype)).eval()
         self.network: Any = accelerate(network)
 
     def __repr__(self) -> str:
@@ -161,6 +157,7 @@ class Model:
     def _check_outputs(self, outputs: Sequence[str]) -> None:
         lacking = {
             "logits": self.network.language_model_head is None,
+            "attentions": not getattr(self.network, "attends", True),
             "contacts": self.network.contact_head is None,
         }
         for name in outputs:

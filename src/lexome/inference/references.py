@@ -183,4 +183,10 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Callable[[Any], Outputs]]]] = {
     "fair-msa": ("fair-esm", _fair_msa),
 }
 REMOTE = "its published code lies beside the weights and is never run; our tests hold it to outputs"
-WITHOUT = {"nt-v2": REMOTE, "dnabert-2": REMOTE, "progen2": REMOTE}
+CUDA = (
+    "its published code needs a GPU's attention kernels; our tests hold it to that code's outputs"
+)
+WITHOUT = {
+    **dict.fromkeys(("nt-v2", "dnabert-2", "progen2", "hyenadna"), REMOTE),
+    "evo-1": CUDA,
+}

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexome.layers.attention import Attention
-from lexome.layers.block import Block
+from lexome.layers.block import BLOCKS
 from lexome.layers.feed_forward import ACTIVATIONS, FeedForward, GatedFeedForward
 from lexome.layers.heads import TokenScores
+from lexome.layers.hyena import ImplicitMixer, ModalMixer
 from lexome.layers.rotary import Rotary
+from lexome.layers.unembedding import Unembedding
 
 Activation = Literal["none", "gelu", "gelu_new"]
 ROWS = 64  # PackedLinear works on multiples of so many
@@ -227,6 +229,14 @@ class FastAttention(nn.Module):
         return query_NHd, key_NHd, value_NHd
 
 
+def make_fast_mixer(plain: nn.Module, linear: type[nn.Module], batch_hint: int) -> nn.Module:
+    """Both linears reordered."""
+    for name in ("project", "output"):
+        brick = getattr(plain, name)
+        setattr(plain, name, linear(brick.weight, brick.bias, batch_hint))
+    return plain
+
+
 def compile_bricks(network: nn.Module) -> nn.Module:
     """Fuse what lies between the matrix products of a model that trains on a GPU, in place.
 
@@ -234,7 +244,7 @@ def compile_bricks(network: nn.Module) -> nn.Module:
     nothing anew. What they compute stays the same up to rounding.
     """
     for module in network.modules():
-        if isinstance(module, Block):
+        if isinstance(module, BLOCKS):
             module.enter = torch.compile(module.enter, dynamic=True)  # type: ignore[method-assign]
             module.leave = torch.compile(module.leave, dynamic=True)  # type: ignore[method-assign]
     return network
@@ -254,6 +264,10 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
     def make_fast(brick: nn.Module) -> nn.Module | None:
         if isinstance(brick, Attention):
             return FastAttention(brick, linear, batch_hint, rotary)
+        if isinstance(brick, ModalMixer | ImplicitMixer):
+            return make_fast_mixer(brick, linear, batch_hint)
+        if isinstance(brick, Unembedding):
+            return linear(brick.weight, None, batch_hint)
         if isinstance(brick, Rotary):
             return FastRotary(brick, heads[0])
         if isinstance(brick, FeedForward):

@@ -1,7 +1,7 @@
 """Rotary positions: pairs of q and k channels turned by position x frequency."""
 
 # Letters: N leading shape, H heads, d head width, P turned pairs of a head: d / 2, or fewer.
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +21,30 @@ class Rotary(nn.Module):
     Channels behind the first 2 P of a head are not turned: ProGen2's heads turn in part.
     `inv_freq` is a stored buffer, because ESM-2 was trained with frequencies rounded to fp16 and
     its files keep them: recomputing costs 6e-3 in the logits. Angles are computed in fp32.
+    Positions are divided by `interpolation` first, where a model was stretched to more of them.
     Source: facebookresearch/esm rotary_embedding.py.
     """
 
+    fp32_tensors: ClassVar[tuple[str, ...]] = ("inv_freq",)
     inv_freq: Tensor
 
-    def __init__(self, turned_width: int, base: float = 10000.0, interleaved: bool = False) -> None:
+    def __init__(
+        self,
+        turned_width: int,
+        base: float = 10000.0,
+        interleaved: bool = False,
+        interpolation: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.interleaved = interleaved
+        self.interleaved, self.interpolation = interleaved, interpolation
         # Always on the CPU first: elsewhere the last digit may differ.
         even_P = torch.arange(0, turned_width, 2, dtype=torch.float32, device="cpu")
         self.register_buffer("inv_freq", 1.0 / base ** (even_P / turned_width))
 
     def forward(self, positions_N: Tensor) -> Turn:
         """The turn for each position."""
-        angles_NP = positions_N[..., None].float() * self.inv_freq.float()
+        positions_N = positions_N.float() / self.interpolation
+        angles_NP = positions_N[..., None] * self.inv_freq.float()
         cos_N1P, sin_N1P = angles_NP.cos()[..., None, :], angles_NP.sin()[..., None, :]
         return Turn(cos_N1P, sin_N1P, self.interleaved)
 

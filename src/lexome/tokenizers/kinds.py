@@ -9,6 +9,7 @@ from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
 from lexome.tokenizers.plain import PlainTokenizer
+from lexome.tokenizers.single_bases import ByteTokenizer, HyenaTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
 KINDS: dict[str, Any] = {
@@ -17,6 +18,8 @@ KINDS: dict[str, Any] = {
     "overlapping": OverlappingTokenizer,
     "library": LibraryTokenizer,
     "plain": PlainTokenizer,
+    "bytes": ByteTokenizer,
+    "hyenadna": HyenaTokenizer,
 }
 
 

@@ -1,5 +1,6 @@
 """Tokenizers of decoders in the `tokenizers` library's format: nothing is put around a text."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ class PlainTokenizer(PieceTokenizer):
     Args:
         text: the JSON of the library's own format.
         alphabet: the letters that sequences may have; "text" for any.
+        bos: the token that begins a text where a model was trained so; whoever generates or scores
+            puts it in front, `encode` does not.
         eos: the token that ends a text, where there is one.
         pad: the token that fills up, where there is one.
     """
@@ -29,7 +32,12 @@ class PlainTokenizer(PieceTokenizer):
     num_before, num_after = 0, 0
 
     def __init__(
-        self, text: str, alphabet: str, eos: str | None = None, pad: str | None = None
+        self,
+        text: str,
+        alphabet: str,
+        bos: str | None = None,
+        eos: str | None = None,
+        pad: str | None = None,
     ) -> None:
         from tokenizers import Tokenizer
 
@@ -58,15 +66,21 @@ class PlainTokenizer(PieceTokenizer):
                 "no token",
                 "the tokenizer of the published model",
             )
-        self._eos, self._pad = eos, pad
-        self.cls_id = self.mask_id = self.unk_id = NONE
-        self.eos_id = ids[eos] if eos is not None else NONE
-        self.pad_id = ids[pad] if pad is not None else NONE
+        self._ends = {"bos": bos, "eos": eos, "pad": pad}
+        absent = [token for token in self._ends.values() if token is not None and token not in ids]
+        if absent:
+            raise CheckpointError(
+                "tokenizer.json", f"no {absent[0]}", "the model's own tokens", "a fresh copy"
+            )
+        self.mask_id = self.unk_id = NONE
+        self.cls_id, self.eos_id, self.pad_id = (
+            NONE if token is None else ids[token] for token in self._ends.values()
+        )
 
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
         kept = {"text": self._text, "alphabet": self.alphabet.name}
-        return {"kind": "plain", **kept, "eos": self._eos, "pad": self._pad}
+        return {"kind": "plain", **kept, **self._ends}
 
     def encode_many(
         self,
@@ -116,3 +130,37 @@ def _check_whole(offsets: Sequence[tuple[int, int]], text: str, name: str) -> No
             "text that the vocabulary covers",
             "to leave it out, or `--unknown reference`, which drops it as the published tokenizer",
         )
+
+
+def letters_text(vocabulary: Sequence[str]) -> str:
+    """The library's JSON of a tokenizer with a token a letter; longer ones are special."""
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    kinds = ("single_word", "lstrip", "rstrip", "normalized")
+    special = [
+        {"id": i, "content": token, "special": True} | dict.fromkeys(kinds, False)
+        for token, i in ids.items()
+        if len(token) > 1
+    ]
+    bytes_each = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False}
+    return json.dumps(
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": special,
+            "normalizer": None,
+            "pre_tokenizer": bytes_each | {"use_regex": False},
+            "post_processor": None,
+            "decoder": bytes_each | {"use_regex": False},
+            "model": {
+                "type": "BPE",
+                "dropout": None,
+                "unk_token": None,
+                "continuing_subword_prefix": None,
+                "end_of_word_suffix": None,
+                "fuse_unk": False,
+                "vocab": ids,
+                "merges": [],
+            },
+        }
+    )

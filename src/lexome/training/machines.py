@@ -100,7 +100,8 @@ def flops_of_token(recipe: Recipe, mean: float, narrowest_head: int = 0) -> floa
     attention = 4 * min(mean, recipe.training.context) * model.width
     attention *= max(narrowest_head * model.num_heads / model.width, 1.0)
     share = recipe.objective.rate if recipe.objective.kind == "masked" else 1.0
-    head = 2 * share * (model.width**2 + 33 * model.width)
+    dense = model.width**2 if model.family == "encoder" else 0  # of the head, before its rows
+    head = 2 * share * (dense + 33 * model.width)
     return 3 * (model.num_layers * (2 * layer + attention) + head)
 
 

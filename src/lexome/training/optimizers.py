@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lexome.errors import EnvironmentProblem
-from lexome.layers.block import Block
+from lexome.layers.block import BLOCKS
 from lexome.training.recipe import TrainingRecipe
 
 
@@ -23,7 +23,7 @@ def make_optimizers(
     trained = [p for p in model.parameters() if p.requires_grad]
     muon: list[nn.Parameter] = []
     if training.optimizer == "muon":
-        inner = {id(p) for m in model.modules() if isinstance(m, Block) for p in m.parameters()}
+        inner = {id(p) for m in model.modules() if isinstance(m, BLOCKS) for p in m.parameters()}
         muon = [p for p in trained if p.ndim == 2 and id(p) in inner]
     others = [p for p in trained if not any(p is q for q in muon)]
     made: list[torch.optim.Optimizer] = [

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import torch
 
+from lexome.architectures.families import build
 from lexome.batches.shards import MANIFEST, Corpus, open_corpus
+from lexome.checkpoints.blank import no_values
+from lexome.checkpoints.loaded import count_parameters
 from lexome.devices import choose_training_dtype, product_ceiling
 from lexome.layers.products import KEPT, filled
 from lexome.training.machines import H200, Machine, flops_of_token, step_of, this_machine
@@ -116,13 +119,9 @@ def flops_per_token(recipe: Recipe, corpus: Corpus) -> float:
 def num_parameters(recipe: Recipe) -> int:
     """Trained numbers of the recipe's network, its language-model head among them."""
     model = recipe.model
-    width, hidden = model.width, model.ffn_width
-    norm = 2 * width
-    attention = 4 * (width**2 + width)
-    feed_forward = 2 * width * hidden + hidden + width
-    ends = VOCABULARY * width + norm  # the embedding, tied to the answers, and the last norm
-    head = width**2 + width + norm + VOCABULARY
-    return model.num_layers * (attention + feed_forward + 2 * norm) + ends + head
+    with no_values():
+        network = build(model.family, model.settings(recipe.training.context))
+    return count_parameters(network)
 
 
 def memory_of(recipe: Recipe, dtype: str, mean: float, keeps_probabilities: bool = True) -> Memory:

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from lexome import __version__
+from lexome.architectures.decoder import Decoder
 from lexome.architectures.encoder import Encoder
 from lexome.architectures.families import build
 from lexome.batches.shards import Corpus, verify_shards
 from lexome.batches.stream import Stream
 from lexome.checkpoints.from_esm import VARIANTS
+from lexome.checkpoints.into_decoders import save_decoder
 from lexome.checkpoints.into_files import save_esm
 from lexome.devices import choose_device, choose_training_dtype, product_ceiling
 from lexome.distributed.contents import flatten
@@ -91,7 +93,8 @@ def pretrain(
         quiet = quiet or not ranks.is_first
         base = Path(recipe).parent
         corpus = _corpus(plan, base, output, ranks, say, quiet)
-        dtype = choose_training_dtype(plan.training.dtype, ranks.device.split(":")[0], "encoder")
+        kind = ranks.device.split(":")[0]
+        dtype = choose_training_dtype(plan.training.dtype, kind, plan.model.family)
         _open_run(output, plan, corpus, ranks, dtype.choice)
         say("Device", f"{ranks.device}, {ranks.size} process(es), {dtype.choice} ({dtype.reason})")
         torch.manual_seed(derive_seed("weights", plan.seed))
@@ -106,17 +109,21 @@ def pretrain(
         return run.finish(say)
 
 
-def new_network(recipe: Recipe) -> Encoder:
+def new_network(recipe: Recipe) -> Encoder | Decoder:
     """The recipe's network with random weights, drawn from torch's generator."""
-    model = recipe.model
-    network = build(
-        model.family,
-        model.model_dump(exclude={"family"})
-        | {"contact_head": False, "context": recipe.training.context},
-    )
-    assert isinstance(network, Encoder)
+    network = build(recipe.model.family, recipe.model.settings(recipe.training.context))
+    assert isinstance(network, Encoder | Decoder)
     network.initialize()
     return network
+
+
+def save_network(network: Encoder | Decoder, directory: Path) -> None:
+    """As ESM-2's or GPT-2's files, which load like any published model."""
+    if isinstance(network, Encoder):
+        save_esm(network, CharacterTokenizer(), VARIANTS["esm2"], directory)
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        save_decoder(network, CharacterTokenizer(), directory)
 
 
 class _Run:
@@ -251,14 +258,14 @@ class _Run:
                 network.load_state_dict(
                     buffers | {n.removeprefix("network."): t.cpu() for n, t in weights.items()}
                 )
-                tokenizer = CharacterTokenizer()
-                save_esm(network, tokenizer, VARIANTS["esm2"], self.output / MODEL)
+                save_network(network, self.output / MODEL)
                 write_json(self.output / FACTS, facts)
         self.log.close()
+        is_masked = self.recipe.objective.kind == "masked"
         if found:
             say(
                 "Held out",
-                f"perplexity at <mask> {found['validation_perplexity']:.2f}, "
+                f"perplexity {'at <mask> ' * is_masked}{found['validation_perplexity']:.2f}, "
                 f"{found['validation_accuracy']:.1%} named right",
             )
         say("Saved", str(self.output / MODEL))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexome.architectures.decoder import Decoder
 from lexome.architectures.encoder import Encoder
 from lexome.devices import mixed_precision
 from lexome.distributed.parallel import (
@@ -36,7 +37,7 @@ COUNTERS = ("step", "visit", "tokens", "losses_of")  # of a Learner, saved with 
 class LanguageModel(nn.Module):
     """A network asked for its answers at some positions only: the rest need no logits."""
 
-    def __init__(self, network: Encoder) -> None:
+    def __init__(self, network: Encoder | Decoder) -> None:
         super().__init__()
         self.network = network
 
@@ -57,7 +58,7 @@ class Learner:
     """A network with its optimiser and running mean, and where in the stream it stands."""
 
     def __init__(
-        self, network: Encoder, recipe: Recipe, dtype: str, ranks: Ranks, parallel: str
+        self, network: Encoder | Decoder, recipe: Recipe, dtype: str, ranks: Ranks, parallel: str
     ) -> None:
         self.recipe, self.dtype, self.ranks = recipe, dtype, ranks
         network = network.to(ranks.device)

@@ -36,21 +36,28 @@ class DataRecipe(_Table):
 
 
 class ModelRecipe(_Table):
-    """The network: ESM-2's architecture."""
+    """The network: ESM-2's architecture (encoder), or GPT-2's (decoder)."""
 
-    family: Literal["encoder"] = "encoder"
+    family: Literal["encoder", "decoder"] = "encoder"
     num_layers: Count
     width: Count
     num_heads: Count
     ffn_width: Count
     dropout: Share = 0.0
-    token_dropout: bool = True
+    token_dropout: bool = True  # of an encoder
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "ModelRecipe":
         if self.width % (2 * self.num_heads):
             raise ValueError(f"width {self.width} must split into {self.num_heads} even heads")
         return self
+
+    def settings(self, context: int) -> dict[str, Any]:
+        """Of the family's config."""
+        sizes = self.model_dump(exclude={"family", "token_dropout"}) | {"context": context}
+        if self.family == "decoder":
+            return sizes | {"vocabulary_size": 33}
+        return sizes | {"contact_head": False, "token_dropout": self.token_dropout}
 
 
 class ObjectiveRecipe(_Table):
@@ -109,6 +116,16 @@ class Recipe(_Table):
     objective: ObjectiveRecipe = ObjectiveRecipe()
     training: TrainingRecipe
     watch: WatchRecipe = WatchRecipe()
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> "Recipe":
+        family, kind = self.model.family, self.objective.kind
+        if (family == "decoder") != (kind == "causal"):
+            raise ValueError(
+                f"objective.kind {kind!r} does not go with model.family {family!r}: masked is for "
+                "an encoder, which sees what comes next, and causal for a decoder, which does not"
+            )
+        return self
 
     def identity(self) -> dict[str, Any]:
         """What decides the numbers; a run is only gone on with where all of it is the same."""
