@@ -82,7 +82,10 @@ def agreement(shape: str, name: str, theirs: Any, ours: Any) -> str:
     margins = (two[..., 0] - two[..., 1])[first != ours.argmax(-1)]
     apart = f"; margins there at most {margins.max():.2g}" if len(margins) else ""
     error = (theirs - ours).abs().max()
-    return f"\n{shape}, {name}: the same token in {same:.2%} of {first.numel()} places{apart}; largest difference of a logit {error:.2g}\n"
+    return (
+        f"\n{shape}, {name}: the same token in {same:.2%} of {first.numel()} places{apart}; "
+        f"largest difference of a logit {error:.2g}"
+    )
 
 
 def serve(name: str, shape: str, pipe: Connection) -> None:
@@ -240,7 +243,11 @@ def find_tensor(name: str, shape: str, theirs: dict[str, Any]) -> Any:
     if shape == "gpt2":
         parts = {"attention.query": 0, "attention.key": 1, "attention.value": 2}
         if brick in parts:
-            found = theirs[f"{place}attn.c_attn.{kind}"].T.chunk(3)[parts[brick]]
+            found = (
+                theirs[f"{place}attn.c_attn.{kind}"].t().chunk(3)[parts[brick]]
+                if kind == "weight"
+                else theirs[f"{place}attn.c_attn.bias"].chunk(3)[parts[brick]]
+            )
             return found.contiguous()
         bricks = {
             "attention.output": "attn.c_proj",

@@ -74,11 +74,6 @@ def _attend_one(
     return out_N1d.view(rows, 1, heads, width)
 
 
-def cache_dtype(weight: Tensor) -> torch.dtype:
-    """fp32 on a CPU, where torch's attention of one query in bf16 is the slower one."""
-    return torch.float32 if weight.device.type == "cpu" else weight.dtype
-
-
 def attend_cached(
     query_BTHd: Tensor,
     key_BTHd: Tensor,

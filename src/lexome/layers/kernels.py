@@ -23,6 +23,7 @@ from lexome.layers.unembedding import Unembedding
 
 Activation = Literal["none", "gelu", "gelu_new"]
 ROWS = 64  # PackedLinear works on multiples of so many
+FEWEST_ROWS = 4  # and on so many at least: oneDNN is slower for 2 rows, and for 1, than for 4
 
 
 @cache
@@ -73,7 +74,9 @@ def _fill_rows(flat: Tensor) -> Tensor:
     numbers are the same to the bit whatever the others hold; alone, another sum is made of it.
     """
     rows = len(flat)
-    wanted = rows + -rows % ROWS if rows > ROWS // 2 else max(2, 1 << (rows - 1).bit_length())
+    if rows < FEWEST_ROWS:
+        return torch.cat([flat] * (FEWEST_ROWS // rows) + [flat[: FEWEST_ROWS % rows]])
+    wanted = rows + -rows % ROWS if rows > ROWS // 2 else 1 << (rows - 1).bit_length()
     if rows == wanted:
         return flat
     filled = flat.new_empty(wanted, flat.shape[1])
