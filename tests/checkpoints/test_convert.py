@@ -8,6 +8,7 @@ from lexome.checkpoints.convert import convert_model
 from lexome.checkpoints.layouts import load_path
 from lexome.errors import CheckpointError, InputError
 from lexome.inference.certificate import certify
+from tests.checkpoints.decoders import read_decoder
 from tests.checkpoints.families import FAMILIES, read_fixture
 from tests.commands import call_main
 
@@ -41,6 +42,35 @@ def test_a_model_survives_its_layout_bit_for_bit(name, tmp_path):
         for key in kept - {"lm_head.decoder.weight", "cls.predictions.decoder.weight"}:
             if key in written:
                 assert torch.equal(original[key].float(), written[key].float()), key
+
+
+DECODERS = ["gpt2-tiny", "progen2-tiny", "progen2-official-tiny", "evo1-8k-tiny", "evo1-131k-tiny"]
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_a_decoder_survives_its_layout_bit_for_bit(name, dtype, tmp_path):
+    fixture = read_decoder(name)
+    before = load_path(fixture.path)
+    done = convert_model(str(fixture.path), tmp_path / "out", dtype=dtype)
+    after = load_path(done.path)
+    assert after.layout == before.layout
+    assert after.tokenizer.settings() == before.tokenizer.settings()
+    assert after.network.config == before.network.config
+    original, written = published(fixture.path), published(tmp_path / "out")
+    compared = 0
+    for key in before.accounting.used:
+        name = next((n for n in original if n == key or n.endswith(f".{key}")), None)
+        if name in original and name in written:
+            stays = name.endswith(("poles", "residues"))
+            asked = original[name] if stays else original[name].to(getattr(torch, FORMATS[dtype]))
+            assert torch.equal(asked.float(), written[name].float()), name
+            assert not stays or written[name].dtype == torch.float32
+            compared += 1
+    assert compared > 15
+
+
+FORMATS = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 @pytest.mark.parametrize("name", ["esm2-hf-tiny", "esm1b-hf-tiny", "esm1v-hf-tiny"])

@@ -2,18 +2,23 @@
 
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from lexome.errors import InputError
 from lexome.inference.model import load
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training.pretrain import pretrain
+from lexome.training.pretrain import new_network, pretrain
+from lexome.training.recipe import read_recipe
 from tests.toy_pretraining import losses, read_log, unmeasured, write_recipe
+from tests.toys import write_fasta
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two hundred steps with all that could make them differ: dropout, a running mean, looks between.
@@ -163,6 +168,61 @@ def test_the_same_loop_learns_to_go_on_from_left_to_right(recipe: Path, tmp_path
     ids = [cls, *model.tokenizer.encode("MKTAYIAKQR"), eos]
     assert ids == CharacterTokenizer().encode("MKTAYIAKQR")
     assert model.run_ids([ids])[0].logits.shape == (len(ids), 33)
+
+
+HYENA = {
+    "data.alphabet": "dna",
+    "data.sources": '["bases.fasta"]',
+    "data.corpus": "bases",
+    "model.family": "striped-hyena",
+    "model.attention_layers": "[1]",
+    "model.num_layers": "2",
+    "objective.kind": "causal",
+    "training.steps": "6",
+    "training.weight_decay": "0.0",
+}
+
+
+def test_a_striped_hyena_learns_dna_and_is_saved_as_evo_is(recipe: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    bases = ["".join(generator.choice(list("ACGT"), 150)) for _ in range(20)]
+    write_fasta(recipe.parent / "bases.fasta", ((f"b{i}", b) for i, b in enumerate(bases)))
+    overrides = HYENA | {
+        key: str([str(recipe.parent / "bases.fasta")]) if key == "data.sources" else value
+        for key, value in HYENA.items()
+    }
+    pretrain(recipe, output=tmp_path / "run", device="cpu", overrides=overrides)
+    found = losses(tmp_path / "run")
+    assert found[0] == pytest.approx(math.log(512), abs=0.2)
+    assert found[-1] < found[0] - 0.1
+    model = load(str(tmp_path / "run" / "model"), device="cpu")
+    assert model.card.layout == "evo-1"
+    assert model.tokenizer.encode("ACGT") == [65, 67, 71, 84]
+    # what the trained network computes, with its constrained poles
+    trained = new_network(read_recipe(recipe, overrides))
+    state = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert any(name.endswith("filter.poles") for name in state)
+    poles = state["backbone.blocks.0.filter.poles"]
+    assert poles.shape == (16, 8, 1, 2)
+    assert float(poles.square().sum(-1).max()) < 1
+    assert sum(p.numel() for p in trained.parameters()) == model.card.parameters
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data.alphabet": "protein"}, "striped-hyena reads dna"),
+        ({"training.optimizer": "muon"}, "muon knows no matrices of striped-hyena"),
+        ({"data.heldout": "0.1"}, "nothing is held out of it"),
+        ({"model.attention_layers": "[2]"}, "of 2 layers"),
+        ({"objective.kind": "masked"}, "does not go with model.family 'striped-hyena'"),
+    ],
+)
+def test_recipes_that_cannot_be_are_refused(
+    recipe: Path, tmp_path: Path, changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        pretrain(recipe, output=tmp_path / "run", overrides=HYENA | changes)
 
 
 def test_an_encoder_does_not_learn_from_left_to_right(recipe: Path, tmp_path: Path) -> None:

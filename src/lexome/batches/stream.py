@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lexome.batches.order import draw_below, shuffled
 from lexome.batches.shards import Part
 from lexome.errors import InputError
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 
 SPECIAL = 2  # <cls> and <eos>
 
@@ -86,7 +86,7 @@ class Stream(NamedTuple):
                 return windows.take(slice(0, max(fitting, 1)))
             guess *= 2
 
-    def read(self, windows: Windows, tokenizer: CharacterTokenizer) -> Tokens:
+    def read(self, windows: Windows, tokenizer: Tokenizer) -> Tokens:
         """The tokens of windows."""
         cls, eos = np.array([[tokenizer.cls_id], [tokenizer.eos_id]], np.uint8)
         pieces: list[NDArray[np.uint8]] = []

@@ -7,13 +7,16 @@ from typing import NamedTuple
 import torch
 
 from lexome.architectures.decoder import Decoder
+from lexome.architectures.striped_hyena import StripedHyena
 from lexome.checkpoints.into_decoders import save_decoder
+from lexome.checkpoints.into_evo import save_evo
 from lexome.checkpoints.into_files import save_model
 from lexome.checkpoints.layouts import load_path
 from lexome.checkpoints.load import find_source
 from lexome.checkpoints.loaded import count_parameters
 from lexome.errors import CheckpointError, InputError
 
+EXACT = ("inv_freq", "long_filter.poles", "long_filter.residues")  # in fp32 whatever is asked for
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -50,6 +53,8 @@ def convert_model(
         written = unfinished
         if isinstance(loaded.network, Decoder) and to == "hf":
             save_decoder(loaded.network, loaded.tokenizer, unfinished, DTYPES[dtype])
+        elif isinstance(loaded.network, StripedHyena) and to == "hf":
+            save_evo(loaded.network, unfinished, DTYPES[dtype])
         else:
             written = save_model(
                 loaded.network, loaded.tokenizer, loaded.layout, unfinished, to, DTYPES[dtype]
@@ -72,7 +77,7 @@ def _compare(
 ) -> None:
     """Number for number, after the rounding that was asked for."""
     for key, tensor in before.items():
-        rounded = tensor if key.endswith("inv_freq") else tensor.to(dtype).float()
+        rounded = tensor if key.endswith(EXACT) else tensor.to(dtype).float()
         if key not in after or not torch.equal(rounded, after[key]):
             raise CheckpointError(
                 name, f"{key} otherwise after writing", "the same numbers", "a report of this"

@@ -11,16 +11,33 @@ if TYPE_CHECKING:
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="TOML; see recipes/.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="TOML, see recipes/; or the word generate.")
+    ],
     set: options.Set = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="To generate with: name or directory.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Tokens of the prompt.")] = 1,
+    n: Annotated[int, typer.Option("-n", help="Sequences.")] = 1,
+    max_new: Annotated[int, typer.Option(help="Tokens behind the prompt.")] = 256,
+    max_rows: Annotated[int | None, typer.Option(help="Sequences at a time.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of a generation: fp32 or bf16.")] = "fp32",
+    device: options.Device = "auto",
+    offline: options.Offline = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Say how large a recipe's model is, what memory it needs, and how long it takes where.
+    """Say what a pre-training or a generation costs before it is begun: memory and time.
 
-    The CPU here is measured on the spot; figures of GPUs follow from one H200 that was measured,
-    and those of many GPUs from assumed links: docs/scaling.md tells how, and how far off.
+    Of a recipe, the CPU here is measured on the spot; figures of GPUs follow from one H200 that was
+    measured, and those of many GPUs from assumed links: docs/scaling.md tells how, and how far off.
+    Of a generation, the state is made and weighed, and a few steps are run in it.
     """
+    if recipe == "generate":
+        amounts = (length, n, max_new, max_rows)
+        _plan_generation(model, amounts, (dtype, device, offline), quiet, json)
+        return
     from lexome.training.plan import plan_recipe
 
     planned = plan_recipe(recipe, options.overrides(set))
@@ -35,6 +52,53 @@ def plan(
     for what, text in _lines(planned):
         options.say(what, text, quiet)
     _print(planned)
+
+
+def _plan_generation(
+    name: str | None,
+    amounts: tuple[int, int, int, int | None],
+    place: tuple[str, str, bool],
+    quiet: bool,
+    json: bool,
+) -> None:
+    from lexome.errors import InputError
+    from lexome.generation.cost import plan_generation
+    from lexome.inference.model import load
+
+    if name is None:
+        raise InputError("plan generate", "no model", "one", "`--model progen2-small`")
+    dtype, device, offline = place
+    loaded = load(name, dtype=dtype, device=device, offline=offline)
+    cost = plan_generation(loaded, *amounts)
+    if json:
+        options.answer(cost._asdict() | {"memory": cost.memory}, True)
+        return
+    card = loaded.card
+    length, n, max_new, _ = amounts
+    lines = {
+        "Model": f"{card.name}: {card.parameters:,} parameters, {dtype} on {loaded.device}",
+        "Work": f"{n:,} sequences of {length:,} + {max_new:,} tokens, {cost.rows} at a time",
+        "Memory": f"{_bytes(cost.memory)}: weights {_bytes(cost.weights)}, key-value cache "
+        f"{_bytes(cost.cache)} (grows with length), other states {_bytes(cost.fixed)} (do not), "
+        f"reading the prompt about {_bytes(cost.working)}",
+        "Time": f"about {_duration(cost.seconds)}: the prompt {cost.prompt_seconds:,.2f} s, then "
+        f"{cost.tokens_per_second:,.0f} tokens a second",
+    }
+    for what, text in lines.items():
+        options.say(what, text, quiet)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.0f} hours"
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number / 1e3:,.0f} kB"
 
 
 def _lines(planned: "TrainingPlan") -> list[tuple[str, str]]:
@@ -85,4 +149,5 @@ EXAMPLES = """\b
 Examples:
   lexome plan recipes/esm2-8m.toml
   lexome plan recipes/esm2-150m.toml --set training.micro_tokens=33000
+  lexome plan generate -m runs/gpt/model --length 1 -n 100 --max-new 500
 """

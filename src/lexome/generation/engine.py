@@ -181,7 +181,7 @@ class Engine:
 
     def _start(self, wanted: int, capacity: int) -> State:
         """As many rows as are wanted and fit into the memory that is free."""
-        rows = max(min(wanted, self._affordable(capacity)), FEWEST_ROWS)
+        rows = count_rows(self.network, self.device, wanted, capacity, self.max_rows)
         while True:
             try:
                 state: State = self.network.start(rows, capacity)
@@ -199,12 +199,17 @@ class Engine:
             else:
                 return state
 
-    def _affordable(self, capacity: int) -> int:
-        free = free_memory(self.device)
-        if free is None:
-            return self.max_rows
-        one_row = self.network.start(1, capacity).num_bytes
-        return int(free * SHARE_OF_MEMORY / max(one_row, 1))
+
+def count_rows(
+    network: Any, device: str, wanted: int, capacity: int, max_rows: int | None = None
+) -> int:
+    """How many sequences of some capacity are made at a time: what is wanted, and fits."""
+    most = max_rows or (CPU_ROWS if device == "cpu" else GPU_ROWS)
+    free = free_memory(device)
+    if free is not None:
+        one_row = network.start(1, capacity).num_bytes
+        most = min(most, int(free * SHARE_OF_MEMORY / max(one_row, 1)))
+    return max(min(wanted, most), FEWEST_ROWS)
 
 
 def _group(requests: list[Request]) -> Iterator[list[Request]]:

@@ -12,6 +12,7 @@ from torch import nn
 from lexome.batches.packing import Packed
 from lexome.batches.windows import check_length, parse_long
 from lexome.checkpoints.load import ModelCard, load_checkpoint
+from lexome.checkpoints.loaded import count_parameters
 from lexome.devices import choose_device, torch_dtype
 from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel
@@ -51,6 +52,8 @@ class Model:
         dtype: str = "fp32",
     ) -> None:
         self.tokenizer, self.card, self.device, self.dtype = tokenizer, card, device, dtype
+        # Of the weights as they are computed with; reordered ones no longer tell.
+        self.num_bytes = count_parameters(network) * torch_dtype(dtype).itemsize
         network = cast(network, device, torch_dtype(dtype)).eval()
         self.network: Any = accelerate(network)
 

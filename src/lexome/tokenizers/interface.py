@@ -42,6 +42,7 @@ class Tokenizer(Protocol):
     alphabet: Alphabet
     id_of: dict[str, int]
     cls_id: int
+    eos_id: int
     pad_id: int
     unk_id: int
     mask_id: int

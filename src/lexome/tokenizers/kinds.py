@@ -23,6 +23,16 @@ KINDS: dict[str, Any] = {
 }
 
 
+# What a model that is trained from nothing reads, by the alphabet of its sequences.
+NEW: dict[str, Any] = {"protein": CharacterTokenizer, "dna": ByteTokenizer}
+
+
+def new_tokenizer(alphabet: str) -> Tokenizer:
+    """The tokenizer of a new model."""
+    made: Tokenizer = NEW[alphabet]()
+    return made
+
+
 def build_tokenizer(settings: Mapping[str, Any]) -> Tokenizer:
     """A tokenizer from its settings."""
     kind = settings.get("kind")

@@ -22,7 +22,7 @@ from lexome.batches.shards import (
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.evaluation.kin import check_search
 from lexome.results.files import translate_disk_errors, write_json
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.kinds import new_tokenizer
 from lexome.training.budget import Announce
 from lexome.training.kinship import Bucket, Kin, find_kin
 from lexome.training.recipe import DataRecipe
@@ -77,7 +77,7 @@ def make_corpus(
             exclude,
             _identity(recipe, [*sources, *exclude]),
             Spool(work / "spool", buckets),
-            CharacterTokenizer(),
+            new_tokenizer(recipe.alphabet),
             announce,
             quiet,
         )

@@ -18,7 +18,7 @@ from lexome.progress import show_progress
 from lexome.results.files import atomic_path, hash_file, translate_disk_errors
 from lexome.seeds import derive_seed
 from lexome.sequence.alphabet import clean_sequence
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 from lexome.training.spooling import Making
 
 MOST_HELDOUT = 20_000  # sequences; more would not sharpen a figure
@@ -191,9 +191,10 @@ def _texts(making: Making, bucket: int, found: Sequences) -> Iterator[str]:
         yield ids.translate(letters).decode("ascii")
 
 
-def _letters(tokenizer: CharacterTokenizer) -> bytes:
+def _letters(tokenizer: Tokenizer) -> bytes:
     """The letter of each id; a token that is no letter cannot stand in a spool."""
-    letters = [token if len(token) == 1 else "X" for token in tokenizer.vocabulary]
+    codes = tokenizer.vocabulary[:256]
+    letters = [code if len(code) == 1 and code.isascii() else "X" for code in codes]
     return "".join(letters).encode("ascii").ljust(256, b"X")
 
 

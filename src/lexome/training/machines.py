@@ -9,6 +9,7 @@ docs/scaling.md holds the predictions against what was measured.
 import math
 from typing import NamedTuple
 
+from lexome.layers.modal_filter import BLOCK
 from lexome.training.recipe import Recipe
 
 NVLINK = 450e9  # bytes a second that a GPU sends to its neighbours in one machine (assumed)
@@ -96,12 +97,17 @@ def flops_of_token(recipe: Recipe, mean: float, narrowest_head: int = 0) -> floa
     backward twice that.
     """
     model = recipe.model
-    layer = 4 * model.width**2 + 2 * model.width * model.ffn_width
+    is_hyena = model.family == "striped-hyena"
+    layer = 4 * model.width**2 + (3 if is_hyena else 2) * model.width * model.ffn_width
     attention = 4 * min(mean, recipe.training.context) * model.width
+    if is_hyena:  # most layers convolve: a block's product, into the state, and out of it
+        attending = len(model.attention_layers) / model.num_layers
+        convolution = 2 * (BLOCK + 4 * model.num_states) * model.width
+        attention = attending * attention + (1 - attending) * convolution
     attention *= max(narrowest_head * model.num_heads / model.width, 1.0)
     share = recipe.objective.rate if recipe.objective.kind == "masked" else 1.0
     dense = model.width**2 if model.family == "encoder" else 0  # of the head, before its rows
-    head = 2 * share * (dense + 33 * model.width)
+    head = 2 * share * (dense + (512 if is_hyena else 33) * model.width)
     return 3 * (model.num_layers * (2 * layer + attention) + head)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lexome.batches.order import mix
 from lexome.batches.stream import Tokens
 from lexome.seeds import derive_seed
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 STRIDE = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's: 2**64 over the golden ratio, odd
@@ -34,7 +34,7 @@ class Masking(NamedTuple):
     masked: float = 0.8
     replaced: float = 0.1
 
-    def make(self, tokens: Tokens, tokenizer: CharacterTokenizer, seed: int) -> Task:
+    def make(self, tokens: Tokens, tokenizer: Tokenizer, seed: int) -> Task:
         """Hide residues. What is hidden depends on the seed and on each token's counter alone.
 
         So it is the same however windows are put together to micro-batches, on any devices.

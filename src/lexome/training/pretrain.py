@@ -16,6 +16,7 @@ from lexome.batches.shards import Corpus, verify_shards
 from lexome.batches.stream import Stream
 from lexome.checkpoints.from_esm import VARIANTS
 from lexome.checkpoints.into_decoders import save_decoder
+from lexome.checkpoints.into_evo import save_evo
 from lexome.checkpoints.into_files import save_esm
 from lexome.devices import choose_device, choose_training_dtype, product_ceiling
 from lexome.distributed.contents import flatten
@@ -26,12 +27,13 @@ from lexome.progress import Progress, short, show_progress
 from lexome.results.files import json_text, translate_disk_errors, write_json, write_text
 from lexome.seeds import derive_seed, keep_randomness
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.kinds import new_tokenizer
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.corpus import make_corpus
 from lexome.training.heldout import as_log, heldout_plan, look
 from lexome.training.plan import flops_per_token
 from lexome.training.pretrain_log import Clock, Log
-from lexome.training.pretrain_loop import Learner, Stepped
+from lexome.training.pretrain_loop import Learner, Network, Stepped
 from lexome.training.recipe import Recipe, read_recipe
 from lexome.training.steps import Plan, steps_from
 
@@ -109,21 +111,23 @@ def pretrain(
         return run.finish(say)
 
 
-def new_network(recipe: Recipe) -> Encoder | Decoder:
+def new_network(recipe: Recipe) -> Network:
     """The recipe's network with random weights, drawn from torch's generator."""
     network = build(recipe.model.family, recipe.model.settings(recipe.training.context))
-    assert isinstance(network, Encoder | Decoder)
+    assert isinstance(network, Network)
     network.initialize()
     return network
 
 
-def save_network(network: Encoder | Decoder, directory: Path) -> None:
-    """As ESM-2's or GPT-2's files, which load like any published model."""
+def save_network(network: Network, directory: Path) -> None:
+    """As ESM-2's, GPT-2's or Evo's files, which load like any published model."""
+    directory.mkdir(parents=True, exist_ok=True)
     if isinstance(network, Encoder):
         save_esm(network, CharacterTokenizer(), VARIANTS["esm2"], directory)
-    else:
-        directory.mkdir(parents=True, exist_ok=True)
+    elif isinstance(network, Decoder):
         save_decoder(network, CharacterTokenizer(), directory)
+    else:
+        save_evo(network, directory)
 
 
 class _Run:
@@ -143,7 +147,7 @@ class _Run:
         training = self.recipe.training
         self.plan = Plan(
             Stream(corpus.train, training.context, self.recipe.seed),
-            CharacterTokenizer(),
+            new_tokenizer(self.recipe.data.alphabet),
             self.recipe.objective,
             training.token_batch,
             training.micro_tokens,

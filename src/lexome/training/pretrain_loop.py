@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lexome.architectures.decoder import Decoder
 from lexome.architectures.encoder import Encoder
+from lexome.architectures.striped_hyena import StripedHyena
 from lexome.devices import mixed_precision
 from lexome.distributed.parallel import (
     accumulate,
@@ -34,10 +35,14 @@ from lexome.training.steps import MicroBatch, StepBatch
 COUNTERS = ("step", "visit", "tokens", "losses_of")  # of a Learner, saved with its tensors
 
 
+# What can be pre-trained.
+Network = Encoder | Decoder | StripedHyena
+
+
 class LanguageModel(nn.Module):
     """A network asked for its answers at some positions only: the rest need no logits."""
 
-    def __init__(self, network: Encoder | Decoder) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
@@ -58,7 +63,12 @@ class Learner:
     """A network with its optimiser and running mean, and where in the stream it stands."""
 
     def __init__(
-        self, network: Encoder | Decoder, recipe: Recipe, dtype: str, ranks: Ranks, parallel: str
+        self,
+        network: Network,
+        recipe: Recipe,
+        dtype: str,
+        ranks: Ranks,
+        parallel: str,
     ) -> None:
         self.recipe, self.dtype, self.ranks = recipe, dtype, ranks
         network = network.to(ranks.device)

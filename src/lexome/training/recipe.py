@@ -24,7 +24,7 @@ class DataRecipe(_Table):
     sources: tuple[str, ...] = ()  # FASTA, Parquet, CSV, ...: anything that `embed` reads
     exclude: tuple[str, ...] = ()  # sequences to which nothing trained on may be similar
     corpus: str = ""  # folder of the shards; made there from `sources`, or found there
-    alphabet: Literal["protein"] = "protein"
+    alphabet: Literal["protein", "dna"] = "protein"
     unknown: Literal["refuse", "map"] = "map"
     shortest: Count = 30  # residues
     longest: Count = 100_000  # longer records are left out and counted
@@ -34,27 +34,46 @@ class DataRecipe(_Table):
     similarity: Literal["mmseqs2", "kmers"] = "mmseqs2"
     shard_residues: Count = 1 << 28
 
+    @model_validator(mode="after")
+    def _search_fits(self) -> "DataRecipe":
+        if self.alphabet == "dna" and (self.heldout or self.exclude):
+            raise ValueError(
+                "kin among DNA cannot be searched for yet, so nothing is held out of it: "
+                "heldout = 0, and no exclude"
+            )
+        return self
+
 
 class ModelRecipe(_Table):
-    """The network: ESM-2's architecture (encoder), or GPT-2's (decoder)."""
+    """The network: ESM-2's architecture (encoder), GPT-2's (decoder), or Evo's (striped-hyena)."""
 
-    family: Literal["encoder", "decoder"] = "encoder"
+    family: Literal["encoder", "decoder", "striped-hyena"] = "encoder"
     num_layers: Count
     width: Count
     num_heads: Count
     ffn_width: Count
     dropout: Share = 0.0
     token_dropout: bool = True  # of an encoder
+    attention_layers: tuple[int, ...] = ()  # of striped-hyena; the others convolve
+    num_states: Count = 8  # of each of their filters
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "ModelRecipe":
         if self.width % (2 * self.num_heads):
             raise ValueError(f"width {self.width} must split into {self.num_heads} even heads")
+        if not set(self.attention_layers) <= set(range(self.num_layers)):
+            raise ValueError(f"attention in {self.attention_layers} of {self.num_layers} layers")
         return self
 
     def settings(self, context: int) -> dict[str, Any]:
         """Of the family's config."""
-        sizes = self.model_dump(exclude={"family", "token_dropout"}) | {"context": context}
+        names = ("num_layers", "width", "num_heads")
+        sizes = {name: getattr(self, name) for name in names} | {"context": context}
+        if self.family == "striped-hyena":
+            filters = {"num_states": self.num_states, "constrained_poles": True}
+            layers = {"attention_layers": self.attention_layers, "inner_width": self.ffn_width}
+            return sizes | filters | layers
+        sizes |= {"ffn_width": self.ffn_width, "dropout": self.dropout}
         if self.family == "decoder":
             return sizes | {"vocabulary_size": 33}
         return sizes | {"contact_head": False, "token_dropout": self.token_dropout}
@@ -120,16 +139,23 @@ class Recipe(_Table):
     @model_validator(mode="after")
     def _objective_fits(self) -> "Recipe":
         family, kind = self.model.family, self.objective.kind
-        if (family == "decoder") != (kind == "causal"):
+        if (family == "striped-hyena") != (self.data.alphabet == "dna"):
+            raise ValueError(
+                f"model.family {family!r} does not go with data.alphabet {self.data.alphabet!r}: "
+                "striped-hyena reads dna, the others protein"
+            )
+        if family == "striped-hyena" and self.training.optimizer == "muon":
+            raise ValueError("muon knows no matrices of striped-hyena: adamw")
+        if (family == "encoder") == (kind == "causal"):
             raise ValueError(
                 f"objective.kind {kind!r} does not go with model.family {family!r}: masked is for "
-                "an encoder, which sees what comes next, and causal for a decoder, which does not"
+                "an encoder, which sees what comes next, and causal for the others, which do not"
             )
         return self
 
     def identity(self) -> dict[str, Any]:
         """What decides the numbers; a run is only gone on with where all of it is the same."""
-        whole = self.model_dump()
+        whole = self.model_dump(mode="json")  # lists, as they are read again
         whole["data"] = None  # the corpus answers for itself by its fingerprint
         whole["watch"] = None
         return whole

@@ -14,7 +14,7 @@ from lexome.progress import show_progress
 from lexome.results.files import hash_file, write_json
 from lexome.sequence.alphabet import ALPHABETS, clean_sequence
 from lexome.sequence.records import Record
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 from lexome.training.budget import Announce
 from lexome.training.recipe import DataRecipe
 
@@ -31,7 +31,7 @@ class Making(NamedTuple):
     exclude: list[Path]
     identity: dict[str, Any]
     spool: Spool
-    tokenizer: CharacterTokenizer
+    tokenizer: Tokenizer
     announce: Announce
     quiet: bool
 
@@ -79,12 +79,13 @@ def _done_before(making: Making, state: Path) -> list[dict[str, Any]]:
 def _spool_source(making: Making, number: int, advance: Callable[[float], None]) -> dict[str, Any]:
     path, tally = making.sources[number], _Tally(Counter(), Counter())
     letters = np.zeros(256, np.int64)
-    for lot in _lots(read_records(str(path), proteins=True)):
+    proteins = making.recipe.alphabet == "protein"
+    for lot in _lots(read_records(str(path), proteins=proteins)):
         kept = [clean for record in lot if (clean := _keep(record, path, making.recipe, tally))]
         if kept:
             batch = making.tokenizer.encode_many(kept)
             for i in range(len(kept)):
-                making.spool.add(batch.one(i)[1:-1].tobytes(), number)
+                making.spool.add(batch.one(i)[making.tokenizer.inner].tobytes(), number)
             letters += np.bincount(batch.ids_T, minlength=256)
         advance(sum(len(record.sequence) for record in lot))
     vocabulary = enumerate(making.tokenizer.vocabulary)
@@ -94,7 +95,9 @@ def _spool_source(making: Making, number: int, advance: Callable[[float], None])
         "sha256": hash_file(path),
         "counts": dict(tally.records),
         "mapped_letters": dict(tally.mapped),
-        "letters": {v: int(letters[i]) for i, v in vocabulary if letters[i] and len(v) == 1},
+        "letters": {
+            v: int(letters[i]) for i, v in vocabulary if i < 256 and letters[i] and len(v) == 1
+        },
     }
 
 

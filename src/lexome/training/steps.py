@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lexome.batches.stream import Stream, Tokens, Windows, split_evenly
 from lexome.layers.layout import PackedLayout
-from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.interface import Tokenizer
 from lexome.training.masking import Masking, Task, next_tokens
 from lexome.training.recipe import ObjectiveRecipe
 
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     """What decides the batches; the same on every rank but for `rank`."""
 
     stream: Stream
-    tokenizer: CharacterTokenizer
+    tokenizer: Tokenizer
     objective: ObjectiveRecipe
     token_batch: int
     micro_tokens: int
