@@ -243,11 +243,8 @@ def find_tensor(name: str, shape: str, theirs: dict[str, Any]) -> Any:
     if shape == "gpt2":
         parts = {"attention.query": 0, "attention.key": 1, "attention.value": 2}
         if brick in parts:
-            found = (
-                theirs[f"{place}attn.c_attn.{kind}"].t().chunk(3)[parts[brick]]
-                if kind == "weight"
-                else theirs[f"{place}attn.c_attn.bias"].chunk(3)[parts[brick]]
-            )
+            whole = theirs[f"{place}attn.c_attn.{kind}"]  # laid the other way round than a Linear
+            found = (whole.t() if kind == "weight" else whole).chunk(3)[parts[brick]]
             return found.contiguous()
         bricks = {
             "attention.output": "attn.c_proj",
@@ -255,7 +252,8 @@ def find_tensor(name: str, shape: str, theirs: dict[str, Any]) -> Any:
             "feed_forward.down": "mlp.c_proj",
         }
         if brick in bricks:
-            return theirs[f"{place}{bricks[brick]}.{kind}"].T.contiguous()
+            whole = theirs[f"{place}{bricks[brick]}.{kind}"]
+            return whole.t().contiguous() if kind == "weight" else whole
         norms = {"attention_norm": "ln_1", "feed_forward_norm": "ln_2"}
         return theirs[f"{place}{norms[brick]}.{kind}"]
     bricks = {
