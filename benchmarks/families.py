@@ -360,11 +360,59 @@ def dnabert(folder: Path | None) -> Any:
     return model
 
 
+def dnabert2(folder: Path | None) -> Any:
+    """DNABERT-2's own code is not at hand: its stand-in is our plain form, brick by brick."""
+    from lexome.architectures.bert import Bert, BertConfig
+    from lexome.checkpoints.into_files import save_bert
+    from lexome.tokenizers.library import LibraryTokenizer, word_piece_text
+
+    torch.manual_seed(SEED)
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *map(str, range(4091))]
+    config = BertConfig(
+        num_layers=LAYERS,
+        width=WIDTH,
+        num_heads=HEADS,
+        ffn_width=4 * WIDTH,
+        vocabulary_size=len(words),
+        mask_id=4,
+        pad_id=3,
+        positions="alibi",
+        feed_forward="geglu",
+        language_model_head=False,
+        pooler=False,
+        context=512,
+    )
+    network = Bert(config).eval()
+    if folder is not None:
+        tokenizer = LibraryTokenizer(word_piece_text(words, False), "dna-bases")
+        save_bert(network, tokenizer, "dnabert-2", folder, torch.float32)
+    return PlainForm(network)
+
+
+class PlainForm:
+    """A network of ours without its fast bricks, asked as transformers' models are."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def bfloat16(self) -> "PlainForm":
+        """With weights in bf16."""
+        return PlainForm(copy.deepcopy(self.network).bfloat16())
+
+    def __call__(self, ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+        from lexome.layers.layout import PaddedLayout
+
+        whole = torch.ones_like(ids) if attention_mask is None else attention_mask
+        hidden = self.network(ids, PaddedLayout(whole.sum(1).tolist()))
+        return argparse.Namespace(last_hidden_state=hidden)
+
+
 FAMILIES: dict[str, tuple[str, Callable[[Path | None], Any], int, Any, range]] = {
     "esm1b": ("transformers", esm1b, 1022, (0, 2), range(4, 24)),
     "nt-v1": ("transformers", nt_v1, 998, (3, None), range(4, 4100)),
     "nt-v2": ("transformers, gated", nt_v2, 998, (3, None), range(6, 4102)),
     "dnabert": ("transformers", dnabert, 1022, (2, 3), range(5, 4101)),
+    "dnabert-2": ("its plain form", dnabert2, 510, (1, 2), range(5, 4096)),
 }
 EVERY = [*FAMILIES, ALIGNMENTS]
 

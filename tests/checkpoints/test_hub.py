@@ -173,6 +173,19 @@ def decoder_switches(entry):
     }
 
 
+def t5_switches(entry):
+    is_gated = entry.layout == "ankh"
+    return "t5", {
+        "vocabulary_size": entry.vocabulary,
+        "head_width": entry.head_width,
+        "decoder": entry.decoder_layers > 0,
+        "decoder_layers": entry.decoder_layers,
+        "feed_forward": "gated-silu" if is_gated else "relu",
+        "num_buckets": 64 if is_gated else 32,
+        "head": "own" if is_gated else "tied",
+    }
+
+
 def hyena_switches(entry):
     if entry.layout == "evo-1":
         return "striped-hyena", {"attention_layers": [8, 16, 24]}
@@ -183,6 +196,7 @@ SWITCHES = {
     **dict.fromkeys(VARIANTS, esm_switches),
     **dict.fromkeys(("bert", "dnabert", "dnabert-2"), bert_switches),
     **dict.fromkeys(("gpt2", "progen2"), decoder_switches),
+    **dict.fromkeys(("prott5", "prostt5", "ankh"), t5_switches),
     **dict.fromkeys(("evo-1", "hyenadna"), hyena_switches),
     "fair-msa": lambda entry: ("msa", {}),
 }

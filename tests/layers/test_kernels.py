@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lexome.architectures.encoder import Encoder, EncoderConfig
+from lexome.architectures.t5 import T5, T5Config
 from lexome.batches.packing import pack
 from lexome.layers import kernels
 
@@ -54,3 +55,28 @@ def test_accelerating_swaps_every_attention_and_feed_forward():
     kinds = {type(module).__name__ for module in fast.modules()}
     assert {"FastAttention", "FastFeedForward"} <= kinds
     assert not {"Attention", "FeedForward"} & kinds
+
+
+@pytest.mark.parametrize("kind", ["relu", "gelu", "silu", "gated-gelu_new", "gated-gelu"])
+@pytest.mark.parametrize("packed_linear", [True, False])
+def test_the_accelerated_encoder_and_decoder_equal_the_plain_ones(monkeypatch, packed_linear, kind):
+    if packed_linear and not kernels.has_packed_linear():
+        pytest.skip("oneDNN's reordered linear is not in this torch")
+    monkeypatch.setattr(kernels, "has_packed_linear", lambda: packed_linear)
+    torch.manual_seed(3)
+    sizes = {"num_layers": 2, "width": 24, "num_heads": 3, "head_width": 16, "ffn_width": 40}
+    more = {"vocabulary_size": 40, "decoder_layers": 2, "feed_forward": kind}
+    plain = T5(T5Config(**sizes, **more)).eval()
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    fast = kernels.accelerate(copy.deepcopy(plain))
+    kinds = {type(module).__name__ for module in fast.modules()}
+    assert {"FastUnscaledAttention", "FastCrossAttention"} <= kinds
+    assert not {"UnscaledAttention", "CrossAttention", "FeedForward", "GatedFeedForward"} & kinds
+    tokens, layout = pack(TOKENS)
+    target = torch.tensor([[0, 4, 5, 6]] * len(TOKENS))
+    with torch.inference_mode():
+        a, b = plain(tokens, layout), fast(tokens, layout)
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-5)
+        found = [net.extend(target, net.start_from(a, layout, 4)) for net in (plain, fast)]
+    torch.testing.assert_close(*found, atol=2e-5, rtol=1e-5)

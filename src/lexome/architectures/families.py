@@ -27,6 +27,7 @@ FAMILIES = {
     "msa": Family(
         "lexome.architectures.msa:MsaTransformer", "lexome.architectures.msa:MsaConfig", False
     ),
+    "t5": Family("lexome.architectures.t5:T5", "lexome.architectures.t5:T5Config", False),
     "decoder": Family(
         "lexome.architectures.decoder:Decoder",
         "lexome.architectures.decoder:DecoderConfig",

@@ -38,6 +38,13 @@ class Entry:
     contacts_url: str | None = None
     shipped: bool = False  # in the package
     revision: str | None = None  # of the hub's repository, where its default is not the right one
+    head_width: int | None = None  # where heads together are not as wide as the model
+    decoder_layers: int = 0  # beside the encoder's, which make the vectors
+
+    @property
+    def inner_width(self) -> int:
+        """Of all heads together."""
+        return self.heads * self.head_width if self.head_width else self.width
 
     @property
     def source(self) -> str:

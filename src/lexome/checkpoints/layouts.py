@@ -11,6 +11,7 @@ from lexome.checkpoints.from_evo import load_evo
 from lexome.checkpoints.from_fair import fair_paths, find_fair, load_fair, read_fair
 from lexome.checkpoints.from_hyenadna import load_hyenadna
 from lexome.checkpoints.from_msa import ARCH, load_msa
+from lexome.checkpoints.from_t5 import load_t5
 from lexome.checkpoints.loaded import Loaded
 from lexome.checkpoints.weight_files import read_json, weight_paths
 from lexome.errors import CheckpointError
@@ -53,6 +54,7 @@ LAYOUTS = (
     Layout("HyenaDNA", lambda s: s.get("model_type") == "hyenadna", load_hyenadna),
     Layout("HyenaDNA, as trained", _has_hyena_layers, load_hyenadna),
     Layout("BERT, DNABERT", lambda s: s.get("model_type") == "bert", load_bert),
+    Layout("T5: ProtT5, ProstT5, Ankh", lambda s: s.get("model_type") == "t5", load_t5),
     Layout("GPT-2", lambda s: s.get("model_type") == "gpt2", load_gpt2),
     Layout("ProGen2", lambda s: s.get("model_type") == "progen", load_progen2),
 )

@@ -65,11 +65,11 @@ def whole(settings: Mapping[str, object], key: str, where: str, default: int | N
     return value
 
 
-def read_eps(settings: Mapping[str, object], where: str, default: float) -> float:
+def read_eps(
+    settings: Mapping[str, object], where: str, default: float, key: str = "layer_norm_eps"
+) -> float:
     """The norms' epsilon."""
-    value = settings.get("layer_norm_eps", default)
+    value = settings.get(key, default)
     if not isinstance(value, float) or not 0 < value < 1:
-        raise CheckpointError(
-            where, f"layer_norm_eps = {value!r}", "a small number", "the published config"
-        )
+        raise CheckpointError(where, f"{key} = {value!r}", "a small number", "the published config")
     return value

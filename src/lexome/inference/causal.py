@@ -15,8 +15,12 @@ CHUNK_TOKENS = 8192
 
 
 def is_causal(network: Any) -> bool:
-    """Whether a network reads from left to right, so that it has likelihoods and can go on."""
-    return hasattr(network, "extend") and hasattr(network, "start")
+    """Whether a network reads from left to right, so that it has likelihoods and can go on.
+
+    What goes on only beside a source (T5's decoder) is none: its sequences are the encoder's.
+    """
+    has_source = hasattr(network, "start_from")
+    return hasattr(network, "extend") and hasattr(network, "start") and not has_source
 
 
 def check_causal(network: Any, name: str, purpose: str) -> None:

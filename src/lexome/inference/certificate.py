@@ -16,8 +16,10 @@ from lexome.checkpoints.load import Checkpoint, ModelCard, describe, find_source
 from lexome.checkpoints.renaming import Accounting
 from lexome.inference.alignments import AlignmentModel
 from lexome.inference.model import OUTPUTS, Model
-from lexome.inference.references import Reference, find_reference
+from lexome.inference.references import Reference, decoder_probe, find_reference
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.ids_only import IdsTokenizer
+from lexome.tokenizers.interface import Tokenizer
 
 # |ours - theirs| <= ATOL + RTOL x the largest |theirs| of that output: sums of thousands of terms
 # are rounded by their size, also where the result is near zero.
@@ -90,9 +92,7 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
         checks = _check_alignments(checkpoint, answer.reference)
         return Certificate(checkpoint.card, accounting, checks, told)
     tokenizer = checkpoint.tokenizer
-    texts = PROBES[tokenizer.alphabet.name]
-    room = checkpoint.card.context
-    rows = [ids for text in texts if 2 < len(ids := tokenizer.encode(text, "reference")) <= room]
+    rows = [ids for ids in _probe_ids(tokenizer) if 2 < len(ids) <= checkpoint.card.context]
     checks = _check_company(checkpoint.network, rows, max(tokenizer.pad_id, 0))
     if find_family(checkpoint.card.family).causal:
         checks.append(_check_steps(checkpoint.network, rows))
@@ -100,12 +100,41 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
     outputs = _possible(model)
     fast = [_named(found, OUTPUTS) for found in model.run_ids(rows, outputs)]
     ours = [_plain_outputs(checkpoint.network, ids, outputs) for ids in rows]
+    if getattr(checkpoint.network.config, "decoder", False) and model.network.config.head != "none":
+        for ids, one, other in zip(rows, fast, ours, strict=True):
+            one["decoder_logits"] = _decoder_logits(model.network, ids)
+            other["decoder_logits"] = _decoder_logits(checkpoint.network, ids)
     checks += _compare(fast, ours, PLAIN)
     if answer.reference:
         with torch.inference_mode():
             theirs = [answer.reference.run(ids) for ids in rows]
         checks += _compare(fast, theirs, answer.reference.name)
     return Certificate(checkpoint.card, accounting, checks, told)
+
+
+def _probe_ids(tokenizer: Tokenizer) -> list[list[int]]:
+    """Built-in sequences; without a tokenizer, some that run over all ids."""
+    if not isinstance(tokenizer, IdsTokenizer):
+        return [tokenizer.encode(text, "reference") for text in PROBES[tokenizer.alphabet.name]]
+    size = len(tokenizer.vocabulary)
+    others = [i for i in range(size) if i not in (tokenizer.pad_id, tokenizer.eos_id)]
+    lengths, step = (70, 31, 2), 7  # so that neighbours differ from those of the next row
+    rows = [
+        [others[(row + step * i) % len(others)] for i in range(n)] for row, n in enumerate(lengths)
+    ]
+    return [[*row, tokenizer.eos_id] for row in rows]
+
+
+def _decoder_logits(network: Any, ids: Sequence[int]) -> Tensor:
+    """Of a decoder that reads the source itself, in two steps."""
+    tokens_T, layout = pack([ids])
+    target_BT = torch.tensor([decoder_probe(ids, network.config.start_id)])
+    with torch.inference_mode():
+        state = network.start_from(network.encode(tokens_T, layout), layout, len(ids))
+        steps = torch.split(target_BT, [len(ids) - 1, 1], dim=1)
+        hidden_BTD = torch.cat([network.extend(step, state) for step in steps], dim=1)
+        scores_TV: Tensor = network.logits(hidden_BTD)[0]
+    return scores_TV
 
 
 def _possible(model: Model) -> list[str]:

@@ -27,8 +27,7 @@ from lexome.sequence.alphabet import (
 )
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
-from lexome.tokenizers.character import CharacterTokenizer
-from lexome.tokenizers.interface import TokenIds, encode_parts
+from lexome.tokenizers.interface import TokenIds, Tokenizer, encode_parts
 
 FloatArray = NDArray[np.float32]
 EmbedPooling = Literal["mean", "max", "cls", "none"]
@@ -210,12 +209,13 @@ def _prepare_as_given(
     whole = tokenizer.encode(sequence, recipe.unknown, record.id)
     refuse_padding(whole, tokenizer.pad_id, record.id)
     spans: list[tuple[int, int]] = []
-    if isinstance(tokenizer, CharacterTokenizer):
+    if tokenizer.is_per_letter:
         if counts is not None:
             counts.add(_replaced(tokenizer, sequence, recipe.unknown))
-        length = len(whole) - 2
-        whole = [whole[0], *_crop(whole[1:-1], policy), whole[-1]]
-        used = len(whole) - 2
+        before, after = whole[: tokenizer.num_before], whole[len(whole) - tokenizer.num_after :]
+        length = len(whole) - tokenizer.num_specials
+        whole = [*before, *_crop(whole[tokenizer.inner], policy), *after]
+        used = len(whole) - tokenizer.num_specials
     else:
         length = used = len(sequence)
         if policy.kind == "crop" and length > policy.head + policy.tail:
@@ -232,16 +232,16 @@ def _prepare_as_given(
     return Prepared(tokens, length, used, spans)
 
 
-def _replaced(tokenizer: CharacterTokenizer, sequence: str, unknown: UnknownPolicy) -> Counter[str]:
-    """Letters that the plain tokenizer replaced in a sequence that it took."""
+def _replaced(tokenizer: Tokenizer, sequence: str, unknown: UnknownPolicy) -> Counter[str]:
+    """Letters that a tokenizer of letters replaced in a sequence that it took."""
     found: Counter[str] = Counter()
     if unknown == "map":
-        for part in sequence.split("<mask>"):
+        for part in sequence.split(tokenizer.vocabulary[tokenizer.mask_id]):
             found.update(map_letters(part, tokenizer.alphabet, "").counts)
     elif unknown == "reference":
         ids, spans = tokenizer.encode(sequence, unknown), tokenizer.spans(sequence, unknown)
         for id, (start, end) in zip(ids, spans, strict=True):
-            if id == tokenizer.unk_id and sequence[start:end] != "<unk>":
+            if sequence[start:end] not in ("", tokenizer.vocabulary[id]):
                 found.update(sequence[start:end])
     return found
 

@@ -26,10 +26,10 @@ class Estimate(NamedTuple):
 def estimate(entry: Entry) -> Estimate:
     """The cost of vectors from a model on this CPU."""
     dtype = "bf16" if cpu_has_bf16() else "fp32"
-    inner = entry.layers * (4 * entry.width**2 + 2 * entry.width * entry.ffn_width)
-    if entry.layout in ("nt-v2", "dnabert-2", "evo-1"):  # gated: three matrices
+    inner = entry.layers * entry.width * (4 * entry.inner_width + 2 * entry.ffn_width)
+    if entry.layout in ("nt-v2", "dnabert-2", "ankh", "evo-1"):  # gated: three matrices
         inner += entry.layers * entry.width * entry.ffn_width
-    work = 2 * inner + 4 * entry.layers * LENGTH * entry.width
+    work = 2 * inner + 4 * entry.layers * LENGTH * entry.inner_width
     speed = SHARE * product_ceiling("cpu", dtype, 0.3) / work
     working = WORKING + 4 * BATCH_TOKENS * (6 * entry.width + 2 * entry.ffn_width)
     return Estimate(

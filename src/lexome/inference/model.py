@@ -172,9 +172,10 @@ class Model:
                     "one of these",
                 )
             if lacking.get(name):
-                raise InputError(
-                    self.card.name, "weights without that head", f"a model with {name}", "another"
-                )
+                seen = "weights without that head"
+                if name == "attentions":
+                    seen = "a model that only convolves"
+                raise InputError(self.card.name, seen, f"a model with {name}", "another")
 
     def _compute(self, packed: Packed, outputs: Sequence[str]) -> list[SequenceOutput]:
         tokens_T, layout = packed

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-Outputs = dict[str, Tensor]  # logits, hidden_layers, attentions, contacts; of alignments more
+# logits, hidden_layers, attentions, contacts; of alignments more, of a decoder decoder_logits
+Outputs = dict[str, Tensor]
 
 
 class Reference(NamedTuple):
@@ -78,6 +79,30 @@ def _transformers_bert(path: Path) -> Callable[[Sequence[int]], Outputs]:
     return run
 
 
+def _transformers_t5(path: Path) -> Callable[[Sequence[int]], Outputs]:
+    from transformers import T5EncoderModel, T5ForConditionalGeneration
+
+    from lexome.checkpoints.weight_files import read_tensors
+
+    tensors = read_tensors(path).by_name
+    if not any(name.startswith("decoder.block.") for name in tensors):
+        encoder = _load_silently(T5EncoderModel, path)
+        return lambda ids: _of_transformers(_ask_encoder(encoder, ids), None)
+    network = _load_silently(T5ForConditionalGeneration, path)
+    if "lm_head.weight" in tensors:
+        # transformers 5 takes the embedding's rows whatever the file holds.
+        rows = tensors["lm_head.weight"].float().clone()
+        network.lm_head.weight = torch.nn.Parameter(rows)
+
+    def run(ids: Sequence[int]) -> Outputs:
+        target = torch.tensor([decoder_probe(ids, network.config.decoder_start_token_id)])
+        scores = network(input_ids=torch.tensor([list(ids)]), decoder_input_ids=target).logits[0]
+        found = _of_transformers(_ask_encoder(network.encoder, ids), None)
+        return found | {"decoder_logits": scores}
+
+    return run
+
+
 def _transformers_gpt2(path: Path) -> Callable[[Sequence[int]], Outputs]:
     from transformers import GPT2LMHeadModel
 
@@ -88,6 +113,21 @@ def _transformers_gpt2(path: Path) -> Callable[[Sequence[int]], Outputs]:
         return _of_transformers(out, out.logits)
 
     return run
+
+
+def _ask_encoder(encoder: Any, ids: Sequence[int]) -> Any:
+    batch = torch.tensor([list(ids)])
+    return encoder(
+        input_ids=batch,
+        attention_mask=torch.ones_like(batch),
+        output_hidden_states=True,
+        output_attentions=True,
+    )
+
+
+def decoder_probe(ids: Sequence[int], start_id: int) -> list[int]:
+    """What a decoder is given to read beside a source: the source itself, one place later."""
+    return [start_id, *ids[:-1]]
 
 
 def _load_silently(kind: Any, path: Path) -> Any:
@@ -181,6 +221,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Callable[[Any], Outputs]]]] = {
     "gpt2": ("transformers", _transformers_gpt2),
     **dict.fromkeys(("fair-esm2", "fair-esm1b", "fair-esm1v"), ("fair-esm", _fair)),
     "fair-msa": ("fair-esm", _fair_msa),
+    **dict.fromkeys(("prott5", "prostt5", "ankh"), ("transformers", _transformers_t5)),
 }
 REMOTE = "its published code lies beside the weights and is never run; our tests hold it to outputs"
 CUDA = (

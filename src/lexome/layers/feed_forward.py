@@ -19,10 +19,12 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class FeedForward(nn.Module):
     """Two linears with an activation between them."""
 
-    def __init__(self, width: int, hidden: int, activation: str = "gelu") -> None:
+    def __init__(
+        self, width: int, hidden: int, activation: str = "gelu", bias: bool = True
+    ) -> None:
         super().__init__()
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
+        self.up = nn.Linear(width, hidden, bias=bias)
+        self.down = nn.Linear(hidden, width, bias=bias)
         self.activation = activation
 
     def forward(self, x_ND: Tensor) -> Tensor:

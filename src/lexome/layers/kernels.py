@@ -20,8 +20,9 @@ from lexome.layers.heads import TokenScores
 from lexome.layers.hyena import ImplicitMixer, ModalMixer
 from lexome.layers.rotary import Rotary
 from lexome.layers.unembedding import Unembedding
+from lexome.layers.unscaled_attention import CrossAttention, UnscaledAttention
 
-Activation = Literal["none", "gelu", "gelu_new"]
+Activation = Literal["none", "gelu", "gelu_new", "relu"]
 ROWS = 64  # PackedLinear works on multiples of so many
 FEWEST_ROWS = 4  # and on so many at least: oneDNN is slower for 2 rows, and for 1, than for 4
 
@@ -41,7 +42,7 @@ def has_packed_linear() -> bool:
 
 
 class PackedLinear(nn.Module):
-    """F.linear with the weight in oneDNN's own order, and GELU in the same pass if asked.
+    """F.linear with the weight in oneDNN's own order, and GELU or ReLU in the same pass if asked.
 
     The reordered weight is the only copy kept.
     """
@@ -51,9 +52,7 @@ class PackedLinear(nn.Module):
     ) -> None:
         super().__init__()
         # oneDNN's name, and which of its forms: the exact one, or by the tangent
-        self._fused = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh")}.get(
-            activation, ("none", "none")
-        )
+        self._fused = {"gelu_new": ("gelu", "tanh")}.get(activation, (activation, "none"))
         # Opaque tensors cannot be buffers: state_dict and .to() do not understand them.
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), batch_hint)
         self._bias = None if bias is None else bias.contiguous()
@@ -101,7 +100,7 @@ class PlainLinear(nn.Module):
 
 
 class FastFeedForward(nn.Module):
-    """Both linears reordered, GELU fused into the first."""
+    """Both linears reordered, GELU or ReLU fused into the first."""
 
     def __init__(self, plain: FeedForward, linear: type[nn.Module], batch_hint: int) -> None:
         super().__init__()
@@ -232,6 +231,46 @@ class FastAttention(nn.Module):
         return query_NHd, key_NHd, value_NHd
 
 
+class FastUnscaledAttention(nn.Module):
+    """q, k, v in one product."""
+
+    def __init__(self, plain: UnscaledAttention, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.num_heads = plain.num_heads
+        weight = torch.cat([plain.query.weight, plain.key.weight, plain.value.weight])
+        self.project_all = linear(weight, None, batch_hint)
+        self.output = linear(plain.output.weight, None, batch_hint)
+
+    def project(self, x_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (N, H, d)."""
+        heads = (*x_ND.shape[:-1], 3, self.num_heads, -1)
+        query_NHd, key_NHd, value_NHd = self.project_all(x_ND).view(heads).unbind(-3)
+        return query_NHd, key_NHd, value_NHd
+
+
+class FastCrossAttention(nn.Module):
+    """k and v of the source in one product."""
+
+    def __init__(self, plain: CrossAttention, linear: type[nn.Module], batch_hint: int) -> None:
+        super().__init__()
+        self.num_heads = plain.num_heads
+        self.query = linear(plain.query.weight, None, batch_hint)
+        both = torch.cat([plain.key.weight, plain.value.weight])
+        self.project_both = linear(both, None, batch_hint)
+        self.output = linear(plain.output.weight, None, batch_hint)
+
+    def project_target(self, x_ND: Tensor) -> Tensor:
+        """Queries (N, H, d)."""
+        query_NU: Tensor = self.query(x_ND)
+        return query_NU.view(*x_ND.shape[:-1], self.num_heads, -1)
+
+    def project_source(self, source_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each (N, H, d)."""
+        heads = (*source_ND.shape[:-1], 2, self.num_heads, -1)
+        key_NHd, value_NHd = self.project_both(source_ND).view(heads).unbind(-3)
+        return key_NHd, value_NHd
+
+
 def make_fast_mixer(plain: nn.Module, linear: type[nn.Module], batch_hint: int) -> nn.Module:
     """Both linears reordered."""
     for name in ("project", "output"):
@@ -277,6 +316,10 @@ def accelerate(network: nn.Module, batch_hint: int = 2048) -> nn.Module:
             return FastFeedForward(brick, linear, batch_hint)
         if isinstance(brick, GatedFeedForward):
             return FastGatedFeedForward(brick, linear, batch_hint)
+        if isinstance(brick, UnscaledAttention):
+            return FastUnscaledAttention(brick, linear, batch_hint)
+        if isinstance(brick, CrossAttention):
+            return FastCrossAttention(brick, linear, batch_hint)
         if isinstance(brick, TokenScores):
             return FastTokenScores(brick, linear, batch_hint)
         return None

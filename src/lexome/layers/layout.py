@@ -5,7 +5,7 @@ sequence, what does a sequence attend to, what is the sum over a sequence.
 """
 
 # Letters: S sequences, L longest sequence, T tokens over all sequences, H heads, d head width,
-#          D width, N any leading shape: (T,) packed, (S, L) padded.
+#          D width, N any leading shape: (T,) packed, (S, L) padded; W distances (relative.py).
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lexome.layers.alibi import alibi_bias
 from lexome.layers.products import attend_products, can_multiply
+from lexome.layers.relative import attend_by_distance, narrow_distances, spread_distances
 from lexome.layers.varlen import attend_varlen, can_varlen
 
 
@@ -44,12 +45,16 @@ class PackedLayout:
         value_THd: Tensor,
         slopes_H: Tensor | None = None,
         causal: bool = False,
+        added_HW: Tensor | None = None,
     ) -> Tensor:
         """softmax(q k^T) v within each sequence; queries come already scaled. (T, H, d).
 
         With `slopes_H` (ALiBi), scores fall by slope x distance. With `causal`, a token attends
-        to itself and what lies before it.
+        to itself and what lies before it. `added_HW` is what each head adds by distance
+        (`RelativeBias` of the longest sequence).
         """
+        if added_HW is not None:
+            return self._attend_by_distance(query_THd, key_THd, value_THd, added_HW)
         if slopes_H is None and not causal and can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
@@ -72,14 +77,27 @@ class PackedLayout:
         ]
         return torch.cat(out)
 
+    def _attend_by_distance(
+        self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor, added_HW: Tensor
+    ) -> Tensor:
+        longest = max(self.lengths)
+        split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
+        out = [
+            attend_by_distance(q, k, v, narrow_distances(added_HW, len(q), longest, len(q)))
+            for q, k, v in zip(*split, strict=True)
+        ]
+        return torch.cat(out)
+
     def attention_maps(
         self,
         query_THd: Tensor,
         key_THd: Tensor,
         slopes_H: Tensor | None = None,
         causal: bool = False,
+        added_HW: Tensor | None = None,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), by the plain formula in fp32."""
+        longest = max(self.lengths)
         maps = []
         for q, k in zip(
             torch.split(query_THd, self.lengths), torch.split(key_THd, self.lengths), strict=True
@@ -87,6 +105,9 @@ class PackedLayout:
             scores_HQK = torch.einsum("qhd,khd->hqk", q, k).float()
             if slopes_H is not None:
                 scores_HQK = scores_HQK + alibi_bias(slopes_H, len(q))
+            if added_HW is not None:
+                own_HW = narrow_distances(added_HW, len(q), longest, len(q))
+                scores_HQK = scores_HQK + spread_distances(own_HW, len(q))
             if causal:
                 scores_HQK = scores_HQK.masked_fill(_is_later(len(q), q.device), float("-inf"))
             maps.append(torch.softmax(scores_HQK, dim=-1))
@@ -134,9 +155,11 @@ class PaddedLayout:
         value_SLHd: Tensor,
         slopes_H: Tensor | None = None,
         causal: bool = False,
+        added_HW: Tensor | None = None,
     ) -> Tensor:
         """softmax(q k^T) v by the plain formula; padding gets no weight. (S, L, H, d)."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal).to(value_SLHd.dtype)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal, added_HW)
+        weights_SHqk = weights_SHqk.to(value_SLHd.dtype)
         return torch.einsum("shqk,skhd->sqhd", weights_SHqk, value_SLHd)
 
     def attention_maps(
@@ -145,17 +168,25 @@ class PaddedLayout:
         key_SLHd: Tensor,
         slopes_H: Tensor | None = None,
         causal: bool = False,
+        added_HW: Tensor | None = None,
     ) -> list[Tensor]:
         """The attention probabilities of each sequence, (H, T, T), padding cut off."""
-        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal)
+        weights_SHqk = self._weights(query_SLHd, key_SLHd, slopes_H, causal, added_HW)
         return [w[:, :n, :n] for w, n in zip(weights_SHqk, self.lengths, strict=True)]
 
     def _weights(
-        self, query_SLHd: Tensor, key_SLHd: Tensor, slopes_H: Tensor | None, causal: bool
+        self,
+        query_SLHd: Tensor,
+        key_SLHd: Tensor,
+        slopes_H: Tensor | None,
+        causal: bool,
+        added_HW: Tensor | None,
     ) -> Tensor:
         scores_SHqk = torch.einsum("sqhd,skhd->shqk", query_SLHd, key_SLHd).float()
         if slopes_H is not None:
             scores_SHqk = scores_SHqk + alibi_bias(slopes_H, scores_SHqk.shape[-1])
+        if added_HW is not None:
+            scores_SHqk = scores_SHqk + spread_distances(added_HW, scores_SHqk.shape[-1])
         if causal:
             later_qk = _is_later(scores_SHqk.shape[-1], scores_SHqk.device)
             scores_SHqk = scores_SHqk.masked_fill(later_qk, float("-inf"))

@@ -5,10 +5,12 @@ from typing import Any
 
 from lexome.errors import InputError
 from lexome.tokenizers.character import CharacterTokenizer
+from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.library import LibraryTokenizer
 from lexome.tokenizers.overlapping import OverlappingTokenizer
 from lexome.tokenizers.plain import PlainTokenizer
+from lexome.tokenizers.residues import ResidueTokenizer
 from lexome.tokenizers.single_bases import ByteTokenizer, HyenaTokenizer
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
@@ -18,6 +20,8 @@ KINDS: dict[str, Any] = {
     "overlapping": OverlappingTokenizer,
     "library": LibraryTokenizer,
     "plain": PlainTokenizer,
+    "residues": ResidueTokenizer,
+    "ids": IdsTokenizer,
     "bytes": ByteTokenizer,
     "hyenadna": HyenaTokenizer,
 }

@@ -15,7 +15,6 @@ from lexome.batches.windows import LongPolicy, crop, ends
 from lexome.layers.layout import Layout, PackedLayout
 from lexome.seeds import numpy_generator
 from lexome.sequence.alphabet import UnknownPolicy
-from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.interface import TokenIds, Tokenizer, encode_parts
 from lexome.training.residue_vectors import ResidueVectors
 
@@ -186,7 +185,7 @@ def add_noise(
         is_residue_T[borders[:-1] + ahead] = False
     draw_T = generator.random(len(ids_T))
     draw_choice_T = generator.random(len(ids_T))
-    if isinstance(tokenizer, CharacterTokenizer):
+    if tokenizer.is_per_letter and set("".join(SIMILAR)) <= set(tokenizer.id_of):
         table, sizes = _similar_table(tokenizer)
         replaced_T = (draw_T < noise.substitute) & is_residue_T
         choice_T = (draw_choice_T * sizes[ids_T]).astype(np.int64)
@@ -196,7 +195,7 @@ def add_noise(
 
 
 def _similar_table(
-    tokenizer: CharacterTokenizer,
+    tokenizer: Tokenizer,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """For each token the tokens that may replace it (itself among them), and how many."""
     num = len(tokenizer.vocabulary)

@@ -28,7 +28,7 @@ from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
 from lexome.training.settings import FinetuneSettings
 
 # Parts of a loaded network that answer what it was pre-trained for; fine-tuning leaves them out.
-HEADS = ("language_model_head", "contact_head", "pooler", "next_sentence_head")
+HEADS = ("language_model_head", "contact_head", "pooler", "next_sentence_head", "decoder")
 
 
 class Setup(NamedTuple):
