@@ -74,6 +74,14 @@ def _attend_one(
     return out_N1d.view(rows, 1, heads, width)
 
 
+def cache_dtype(weight: Tensor) -> torch.dtype:
+    """For caches that torch's own attention reads: fp32 on a CPU, as it is slow there in bf16.
+
+    `attend_cached` reads single tokens by products, which are not, so its caches are the weights'.
+    """
+    return torch.float32 if weight.device.type == "cpu" else weight.dtype
+
+
 def attend_cached(
     query_BTHd: Tensor,
     key_BTHd: Tensor,
