@@ -60,6 +60,35 @@ def test_gpt2s_plain_means_are_the_references(protgpt):
     )
 
 
+@pytest.mark.parametrize("name", ["evo1-8k-tiny", "evo1-131k-tiny"])
+@pytest.mark.parametrize("rule", ["evo", "lexome"])
+def test_evos_scores_are_its_published_ones(name, rule):
+    fixture = read_decoder(name)
+    model = lexome.load(str(fixture.path), device="cpu")
+    cases = fixture.facts["scores"]
+    table = lexome.score(model, cases["sequences"], rule=rule)
+    assert table["mean_log_likelihood"].to_list() == pytest.approx(cases["mean"], abs=1e-4)
+    assert table["log_likelihood"].to_list() == pytest.approx(cases["sum"], rel=1e-5)
+    back = lexome.score(model, cases["sequences"], rule=rule, direction="reverse")
+    expected = cases["reverse_complement_mean"]
+    assert back["mean_log_likelihood"].to_list() == pytest.approx(expected, abs=1e-4)
+    both = lexome.score(model, cases["sequences"], rule=rule, direction="both")
+    expected = cases["rc_averaged_mean"]
+    assert both["mean_log_likelihood"].to_list() == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hyenadna-hf-tiny", "hyenadna-orig-tiny"])
+def test_hyenadnas_next_token_means_are_the_references(name):
+    fixture = read_decoder(name)
+    model = lexome.load(str(fixture.path), device="cpu")
+    cases = fixture.facts["scores"]
+    texts = [case["text"] for case in cases]
+    own = lexome.score(model, texts)["mean_log_likelihood"].to_list()
+    assert own == pytest.approx([c["mean_next_token_logprob"] for c in cases], abs=1e-4)
+    plain = lexome.score(model, texts, rule="plain")["mean_log_likelihood"].to_list()
+    assert plain == pytest.approx([c["mean_with_SEP_appended"] for c in cases], abs=1e-4)
+
+
 def test_our_own_rule_gives_the_terminal_and_scores_every_residue(progen):
     table = lexome.score(progen, PROTEINS)
     assert table.columns[:3] == ["id", "length", "tokens_scored"]
@@ -93,18 +122,18 @@ def test_bits_are_nats_by_another_name_and_the_perplexity_is_the_same(progen):
     assert nats["perplexity"].equals(bits["perplexity"])
 
 
-@pytest.mark.parametrize("fixture", ["progen", "protgpt"])
+@pytest.mark.parametrize("name", ["progen2-tiny", "gpt2-tiny", "evo1-8k-tiny", "hyenadna-hf-tiny"])
 @pytest.mark.parametrize("chunk", [7, 64, 8192])
-def test_a_sequence_read_in_turns_scores_as_one_that_is_read_whole(fixture, chunk, request):
-    model = request.getfixturevalue(fixture)
-    ids = [model.tokenizer.encode(protein) for protein in PROTEINS]
+def test_a_sequence_read_in_turns_scores_as_one_that_is_read_whole(name, chunk):
+    model = lexome.load(str(read_decoder(name).path), device="cpu")
+    ids = [model.tokenizer.encode("GATC" + p[:90], "reference") for p in PROTEINS]
     readings = [Reading(str(i), tuple(one), 1, len(one)) for i, one in enumerate(ids)]
-    readings += [Reading("part", tuple(ids[0]), 5, len(ids[0]) - 2, tuple(range(5, 30)))]
+    readings += [Reading("part", tuple(ids[0]), 5, len(ids[0]) - 2, (5, 6, 7))]
     whole = list(read_likelihoods(model, readings))
     parts = list(read_likelihoods(model, readings, chunk))
     for a, b, one in zip(whole, parts, readings, strict=True):
         assert len(a) == len(b) == one.last - one.first
-        np.testing.assert_allclose(a, b, atol=2e-5)
+        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_logits_exist_for_a_few_tokens_at_a_time(progen, monkeypatch):

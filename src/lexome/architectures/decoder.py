@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lexome.layers.block import DecoderBlock
-from lexome.layers.cached import attend_cached, begin_reading, cache_dtype
+from lexome.layers.cached import attend_cached, begin_reading
 from lexome.layers.heads import TokenScores
 from lexome.layers.layout import Layout
 from lexome.layers.rotary import Rotary, Turn
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         """Rows that have seen nothing, with room for `capacity` tokens each."""
         weight, heads = self.tokens.weight, self.config.num_heads
         axes = (heads, self.width // heads)
-        shapes = {name: (axes, cache_dtype(weight)) for name in ("keys", "values")}
+        shapes = dict.fromkeys(("keys", "values"), (axes, weight.dtype))
         return empty_state(rows, capacity, [shapes] * self.config.num_layers, weight.device)
 
     def extend(self, tokens_BT: Tensor, state: State) -> Tensor:

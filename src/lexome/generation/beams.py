@@ -33,7 +33,7 @@ def search_beams(
 def _search(
     network: Any, request: Request, sampler: Sampler, beams: int, length_penalty: float
 ) -> list[Finished]:
-    seen, logits_1V = prefill(network, request.prompt)
+    seen, logits_1V = prefill(network, [request.prompt])
     capacity = len(request.prompt) + request.most_new
     rows = max(beams, 2)
     state = network.start(rows, capacity)

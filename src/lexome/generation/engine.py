@@ -1,9 +1,9 @@
 """Continuous batching: a sequence that ends leaves its row, and one that waits takes it."""
 
 # Letters: B rows of the state, A rows at work, T tokens, V vocabulary, D width.
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +20,7 @@ CPU_ROWS, GPU_ROWS = 32, 256
 # Products of two rows and more give the same bits for a row whatever the others; one row alone goes
 # through other code in most libraries.
 FEWEST_ROWS = 2
+PREFILL_TOKENS = 2048  # of several prompts that are read at once
 SHARE_OF_MEMORY = 0.5  # of what is free, for the state
 STOP, LENGTH, CONTEXT = "stop_token", "max_new", "context"
 
@@ -40,6 +41,14 @@ class Finished(NamedTuple):
     ids: list[int]  # after the prompt; one that ended it is the last
     log_probs: list[float]  # of each, by the whole model, in nats
     reason: str  # stop_token, max_new or context
+
+
+class Prefilled(NamedTuple):
+    """Prompts that were read."""
+
+    rows: dict[tuple[int, ...], int]  # prompt -> its row
+    state: State
+    logits_BV: Tensor  # of what comes next
 
 
 @dataclass
@@ -73,14 +82,14 @@ class Engine:
     ) -> None:
         self.network, self.sampler, self.seed, self.device = network, sampler, seed, device
         self.max_rows = max_rows or (CPU_ROWS if device == "cpu" else GPU_ROWS)
-        self._prefilled: tuple[tuple[int, ...], State, Tensor] | None = None
+        self._prefilled: Prefilled | None = None
 
     def run(self, requests: Iterable[Request], capacity: int) -> Iterator[Finished]:
         """Yield each request's answer as it ends.
 
         Args:
-            requests: read as rows become free; those of one prompt should follow one another, as
-                a prompt is read once for all samples that come in a row.
+            requests: read as rows become free; those of one prompt should follow one another: it
+                is then read once for all of them.
             capacity: tokens of the longest prompt with all that may follow it.
         """
         with torch.inference_mode():
@@ -93,9 +102,7 @@ class Engine:
         state = self._start(wanted, capacity)
         slots: list[Slot | None] = [None] * len(state)
         while True:
-            for row, slot in enumerate(slots):
-                if slot is None:
-                    slots[row] = yield from self._admit(waiting, state, row)
+            yield from self._admit(waiting, state, slots)
             busy = [row for row, slot in enumerate(slots) if slot is not None]
             if not busy:
                 return
@@ -112,21 +119,34 @@ class Engine:
                     yield finished
 
     def _admit(
-        self, waiting: Iterator[Request], state: State, row: int
-    ) -> Generator[Finished, None, Slot | None]:
-        """Give a row to the next request that is not answered by its very first token."""
-        for request in waiting:
-            if self._prefilled is None or self._prefilled[0] != request.prompt:
-                self._prefilled = (request.prompt, *prefill(self.network, request.prompt))
-            _, seen, logits_1V = self._prefilled
-            slot = Slot(request, sample_key(self.seed, request.number, request.prompt))
-            self._draw(logits_1V, [slot])
-            if finished := self._finish(slot):
-                yield finished
-                continue
-            state.put(row, seen)
-            return slot
-        return None
+        self, waiting: Iterator[Request], state: State, slots: list[Slot | None]
+    ) -> Iterator[Finished]:
+        """Give the free rows to those who wait; some end with their very first token."""
+        free = [row for row, slot in enumerate(slots) if slot is None]
+        while free and (taken := list(islice(waiting, len(free)))):
+            for group in _group(taken):
+                rows_of, seen, logits_BV = self._read(group)
+                new = [self._begin(request) for request in group]
+                rows = [rows_of[request.prompt] for request in group]
+                self._draw(logits_BV[rows], new)
+                for slot, other_row in zip(new, rows, strict=True):
+                    if finished := self._finish(slot):
+                        yield finished
+                        continue
+                    slots[free[0]] = slot
+                    state.put(free.pop(0), seen, other_row)
+
+    def _begin(self, request: Request) -> Slot:
+        return Slot(request, sample_key(self.seed, request.number, request.prompt))
+
+    def _read(self, group: list[Request]) -> Prefilled:
+        """The prompts of a group, each read once; what was read last is kept for who comes next."""
+        prompts = list(dict.fromkeys(request.prompt for request in group))
+        if self._prefilled is None or any(p not in self._prefilled.rows for p in prompts):
+            self._prefilled = None  # lets go of it first
+            rows = {prompt: row for row, prompt in enumerate(prompts)}
+            self._prefilled = Prefilled(rows, *prefill(self.network, prompts))
+        return self._prefilled
 
     def _step(
         self, state: State, slots: list[Slot | None], busy: list[int], at_work: list[Slot]
@@ -190,6 +210,22 @@ def count_rows(
         one_row = network.start(1, capacity).num_bytes
         most = min(most, int(free * SHARE_OF_MEMORY / max(one_row, 1)))
     return max(min(wanted, most), FEWEST_ROWS)
+
+
+def _group(requests: list[Request]) -> Iterator[list[Request]]:
+    """Requests whose prompts are read together: of one length, and not too much at once."""
+    by_length = sorted(requests, key=lambda request: len(request.prompt))
+    for _, alike in groupby(by_length, key=lambda request: len(request.prompt)):
+        group: list[Request] = []
+        prompts = set[tuple[int, ...]]()
+        for request in alike:
+            is_new = request.prompt not in prompts
+            if group and is_new and (len(prompts) + 1) * len(request.prompt) > PREFILL_TOKENS:
+                yield group
+                group, prompts = [], set()
+            group.append(request)
+            prompts.add(request.prompt)
+        yield group
 
 
 def limit_new(length: int, max_new: int, most_tokens: int) -> tuple[int, str]:

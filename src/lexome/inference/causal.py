@@ -49,11 +49,19 @@ def read_on(
     return last_1D
 
 
-def prefill(network: Any, ids: Sequence[int]) -> tuple[State, Tensor]:
-    """The state behind a prompt and the logits of what comes next (1, V), in fp32."""
-    state: State = network.start(1, len(ids))
-    logits_1V: Tensor = network.logits(read_on(network, ids, state))
-    return state, logits_1V.float()
+def prefill(network: Any, prompts: Sequence[Sequence[int]]) -> tuple[State, Tensor]:
+    """The state behind prompts of one length, a row each, and what comes next (B, V), in fp32.
+
+    Several prompts are read at once; a long one must come by itself, and is read in turns.
+    """
+    state: State = network.start(len(prompts), len(prompts[0]))
+    if len(prompts) == 1:
+        last_BD = read_on(network, prompts[0], state)
+    else:
+        tokens_BT = torch.tensor(prompts, device=state.lengths_B.device)
+        last_BD = network.extend(tokens_BT, state)[:, -1]
+    logits_BV: Tensor = network.logits(last_BD)
+    return state, logits_BV.float()
 
 
 def continue_greedily(

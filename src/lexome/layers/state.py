@@ -52,10 +52,17 @@ class State:
         """A state of these rows, copied; a row may come twice (beams)."""
         index = torch.as_tensor(rows, device=self.lengths_B.device)
         layers = [
-            {name: tensor.index_select(0, index) for name, tensor in layer.items()}
+            {name: _take_rows(tensor, index) for name, tensor in layer.items()}
             for layer in self.layers
         ]
         return State(layers, self.lengths_B.index_select(0, index), self.capacity, self.caches)
+
+
+def _take_rows(tensor: Tensor, index: Tensor) -> Tensor:
+    """Rows in a new tensor that lies in memory as the old one does."""
+    if tensor.dim() == 4 and not tensor.is_contiguous():
+        return tensor.transpose(1, 2).index_select(0, index).transpose(1, 2)
+    return tensor.index_select(0, index)
 
 
 def empty_state(
@@ -76,6 +83,10 @@ def empty_state(
     def make(name: str, axes: Sequence[int], dtype: torch.dtype) -> Tensor:
         if name in caches:
             # zeros: what is masked has weight 0, and 0 x NaN would be NaN
+            if len(axes) == 2:  # in memory a head's tokens lie together: products then need no copy
+                heads, width = axes
+                made = torch.zeros(rows, heads, room, width, dtype=dtype, device=device)
+                return made.transpose(1, 2)
             return torch.zeros(rows, room, *axes, dtype=dtype, device=device)
         return torch.zeros(rows, *axes, dtype=dtype, device=device)
 
