@@ -25,6 +25,9 @@ def generate(
         list[str] | None,
         typer.Option(help="Residues to go on from, in their usual order; may be given often."),
     ] = None,
+    prompt_ids: Annotated[
+        list[str] | None, typer.Option(help="Token ids to go on from: '3 16 14'; often.")
+    ] = None,
     prompts: Annotated[
         str | None, typer.Option(metavar="FILE", help="Prompts from a file, instead.")
     ] = None,
@@ -79,8 +82,10 @@ def generate(
     from lexome.inference.model import load
     from lexome.io.sources import read_records
 
-    if prompt and prompts:
-        raise InputError("--prompts", "also --prompt", "one of them", "a file with all prompts")
+    if sum(map(bool, (prompt, prompts, prompt_ids))) > 1:
+        raise InputError(
+            "prompts", "two kinds of them", "--prompt, --prompts or --prompt-ids", "one of them"
+        )
     sampling = Sampling(
         temperature=temperature,
         top_k=top_k,
@@ -105,9 +110,11 @@ def generate(
     )
     if output is not None:
         check_generated_output(output)
-    texts: str | list[str] | list[tuple[str, str]] = ""
+    texts: str | list[str] | list[tuple[str, str]] | list[list[int]] = ""
     if prompts:
         texts = [(record.id, record.sequence) for record in read_records(prompts)]
+    elif prompt_ids:
+        texts = [_read_ids(text) for text in prompt_ids]
     elif prompt:
         texts = prompt if len(prompt) > 1 else prompt[0]
     loaded = load(model, dtype=dtype, device=device, offline=offline)
@@ -143,6 +150,17 @@ def generate(
         options.say("Flagged", f"{done.low_complexity:,} of low complexity", quiet)
     options.say("Saved", f"{output}: {done.sequences:,} sequences", quiet)
     options.answer(done._asdict() | {"output": output}, json)
+
+
+def _read_ids(text: str) -> list[int]:
+    from lexome.errors import InputError
+
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise InputError(
+            "prompt ids", repr(text), "whole numbers", "`--prompt-ids '3 16'`"
+        ) from None
 
 
 def _stream(plan: "Plan", max_rows: int | None) -> None:

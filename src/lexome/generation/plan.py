@@ -9,14 +9,15 @@ from lexome.generation.engine import Engine, Finished, Request, limit_new
 from lexome.generation.low_complexity import FLAGGED, low_complexity
 from lexome.generation.sampler import Sampler, allowed_tokens
 from lexome.generation.settings import Amount, Sampling
-from lexome.generation.tags import Prompt, make_prompt
+from lexome.generation.tags import Prompt, ids_prompt, make_prompt
 from lexome.generation.text import read_tokens
-from lexome.inference.causal import check_causal
+from lexome.inference.beside import as_causal
 from lexome.inference.dialects import Dialect, find_dialect
 from lexome.inference.model import Model
 from lexome.results.types import GeneratedSequence
 
-Prompts = str | Sequence[str] | Sequence[tuple[str, str]]
+# A text, several, several with names, or token ids as they are.
+Prompts = str | Sequence[str] | Sequence[tuple[str, str]] | Sequence[Sequence[int]]
 
 
 class Place(NamedTuple):
@@ -36,6 +37,12 @@ class Plan(NamedTuple):
     amount: Amount
     sampler: Sampler
     limits: list[tuple[int, str]]  # of each prompt: tokens that may follow it, and why no more
+
+    @property
+    def network(self) -> Any:
+        """What goes on: the model's network, an encoder-decoder in the form of a causal one."""
+        longest = max(len(prompt.ids) for prompt in self.prompts)
+        return as_causal(self.model.network, self.model.card.name, longest)
 
     @property
     def capacity(self) -> int:
@@ -64,7 +71,7 @@ def make_plan(
         InputError: a model that is not causal, a prompt that is empty, too long or outside the
             alphabet, a tag or token that the family does not know.
     """
-    check_causal(model.network, model.card.name, "sequences that go on")
+    as_causal(model.network, model.card.name, 1)  # before anything else is looked at
     tokenizer, dialect = model.tokenizer, find_dialect(model.tokenizer)
     wrong = [token for token in stop if token not in tokenizer.id_of]
     if wrong:
@@ -74,7 +81,10 @@ def make_plan(
     stops = sorted({*dialect.stops, *(tokenizer.id_of[token] for token in stop)})
     dialect = dialect._replace(stops=tuple(stops))
     made = [
-        make_prompt(tokenizer, dialect, text, tag, name) for name, text in _name_prompts(prompts)
+        make_prompt(tokenizer, dialect, text, tag, name)
+        if isinstance(text, str)
+        else ids_prompt(tokenizer, text, name)
+        for name, text in _name_prompts(prompts)
     ]
     limits = []
     for prompt in made:
@@ -103,7 +113,7 @@ def make_samples(
         yield from _search(plan, is_done)
         return
     model = plan.model
-    engine = Engine(model.network, plan.sampler, plan.amount.seed, model.device, max_rows)
+    engine = Engine(plan.network, plan.sampler, plan.amount.seed, model.device, max_rows)
     # Prompts may be alike, so an answer is told by the request itself, not by what it holds.
     waiting: dict[int, tuple[Request, Place]] = {}
 
@@ -130,7 +140,7 @@ def _search(
             continue
         request = Request(1, prompt.ids, *plan.limits[index])
         found = search_beams(
-            plan.model.network, request, plan.sampler, amount.beams, amount.length_penalty
+            plan.network, request, plan.sampler, amount.beams, amount.length_penalty
         )
         for number, finished in enumerate(found[: amount.n], start=1):
             place = Place(index, number)
@@ -159,7 +169,7 @@ def _describe(plan: Plan, place: Place, finished: Finished) -> GeneratedSequence
     )
 
 
-def _name_prompts(prompts: Prompts) -> list[tuple[str, str]]:
+def _name_prompts(prompts: Prompts) -> list[tuple[str, Any]]:
     """(name, text) of each; a single text gives samples called sample_1, sample_2, ..."""
     if isinstance(prompts, str):
         return [("sample", prompts)]
@@ -167,7 +177,9 @@ def _name_prompts(prompts: Prompts) -> list[tuple[str, str]]:
     if not items:
         raise InputError("prompts", "none", "at least one", "`--prompt MKT`")
     texts = [
-        (f"prompt_{number}", item) if isinstance(item, str) else (item[0], item[1])
+        (item[0], item[1])
+        if not isinstance(item, str) and isinstance(item[0], str)
+        else (f"prompt_{number}", item)
         for number, item in enumerate(items, start=1)
     ]
     names = [name for name, _ in texts]

@@ -1,5 +1,6 @@
 """A prompt as a user writes it, with its conditioning tag, as tokens to go on from."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lexome.errors import InputError
@@ -35,6 +36,10 @@ def make_prompt(
         InputError: letters outside the alphabet, nothing to go on from, an unknown tag.
     """
     text, tag = text.strip(), tag or None
+    if dialect.is_source:
+        if tag is not None:
+            find_tag(dialect, tag)
+        return Prompt(name, text, "", tuple(tokenizer.encode(text, "refuse", name)), 0, False)
     fronts = {tag.front: name for name, tag in dialect.tags.items() if not tag.value}
     if text[:1] in fronts:
         own = fronts[text[:1]]
@@ -65,6 +70,23 @@ def make_prompt(
             name, "an empty prompt", "something to go on from", " or ".join(["`--prompt`", *tags])
         )
     return Prompt(name, text, tag or "", ids, len(front), is_reversed)
+
+
+def ids_prompt(tokenizer: Tokenizer, ids: Sequence[int], name: str) -> Prompt:
+    """A prompt of token ids, taken as they are.
+
+    Raises:
+        InputError: none, or one that the model does not have.
+    """
+    wrong = [id for id in ids if not 0 <= id < len(tokenizer.vocabulary)]
+    if wrong or not ids:
+        raise InputError(
+            name,
+            f"the id {wrong[0]}" if wrong else "no id",
+            f"ids from 0 to {len(tokenizer.vocabulary) - 1}",
+            "`model.tokenizer.encode`",
+        )
+    return Prompt(name, "", "", tuple(ids), 0, False)
 
 
 def _check_letters(dialect: Dialect, text: str, name: str) -> None:

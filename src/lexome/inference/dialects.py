@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UnknownPolicy
+from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
 
 NEWLINE_TOKEN = "Ċ"  # how byte-level BPE spells a line end
@@ -36,6 +37,7 @@ class Dialect(NamedTuple):
     line: int = 0  # residues a line, as in FASTA; 0: no lines
     is_front_published: bool = True  # whether published prompts have `front` too
     is_dna: bool = False
+    is_source: bool = False  # whether a prompt is read by an encoder, and answered beside it
 
     def write(self, sequence: str) -> str:
         """A sequence as the text that follows what stands in front."""
@@ -86,6 +88,10 @@ def find_tag(dialect: Dialect, text: str) -> tuple[str, Tag]:
 
 def _has(*tokens: str) -> Callable[[Tokenizer], bool]:
     return lambda tokenizer: all(token in tokenizer.id_of for token in tokens)
+
+
+def _is_t5(tokenizer: Tokenizer) -> bool:
+    return tokenizer.id_of.get("</s>") == 1 or isinstance(tokenizer, IdsTokenizer)
 
 
 def _is_protgpt2(tokenizer: Tokenizer) -> bool:
@@ -176,6 +182,18 @@ def _hyenadna(tokenizer: Tokenizer) -> Dialect:
     )
 
 
+def _t5(tokenizer: Tokenizer) -> Dialect:
+    return Dialect(
+        name="T5",
+        letters="".join(t for t in tokenizer.id_of if len(t) == 1 and t.isalpha()),
+        standard=AMINO_ACIDS,
+        front=(),
+        front_text="",
+        stops=(tokenizer.eos_id,),
+        is_source=True,
+    )
+
+
 def _plain(tokenizer: Tokenizer) -> Dialect:
     alphabet = tokenizer.alphabet
     is_dna = alphabet.name.startswith("dna")
@@ -185,14 +203,16 @@ def _plain(tokenizer: Tokenizer) -> Dialect:
         name="this model",
         letters=alphabet.letters,
         standard=standard,
-        front=(tokenizer.cls_id,) if tokenizer.num_before else (),
+        front=(tokenizer.cls_id,) if tokenizer.cls_id >= 0 else (),
         front_text="",
         stops=tuple(tokenizer.id_of[name] for name in names if name in tokenizer.id_of),
         is_dna=is_dna,
     )
 
 
+# The first that fits.
 DIALECTS: dict[str, tuple[Callable[[Tokenizer], bool], Callable[[Tokenizer], Dialect]]] = {
+    "t5": (_is_t5, _t5),
     "progen2": (_has("<|bos|>", "<|eos|>", "1", "2"), _progen2),
     "zymctrl": (_has("<sep>", "<start>", "<end>"), _zymctrl),
     "protgpt2": (_is_protgpt2, _protgpt2),

@@ -16,7 +16,8 @@ from lexome.checkpoints.loaded import count_parameters
 from lexome.devices import choose_device, torch_dtype
 from lexome.errors import InputError
 from lexome.inference.alignments import AlignmentModel
-from lexome.inference.causal import check_causal, continue_greedily
+from lexome.inference.beside import as_causal
+from lexome.inference.causal import continue_greedily
 from lexome.inference.runner import Piece, refuse_padding, run_batches
 from lexome.io.sources import read_records
 from lexome.layers.kernels import accelerate
@@ -112,12 +113,14 @@ class Model:
     def continue_ids(self, ids: Sequence[Sequence[int]], max_new: int = 32) -> list[list[int]]:
         """The most likely token after each of these, and after that one, and so on (causal models).
 
+        Of an encoder-decoder these are sources, and what comes is its answer beside each.
+
         Nothing ends it early, and any token may come; `lexome.generate` samples, and knows both.
 
         Raises:
             InputError: an encoder, no ids or unknown ones, more tokens than the context.
         """
-        check_causal(self.network, self.card.name, "sequences that go on")
+        network = as_causal(self.network, self.card.name, max(map(len, ids), default=1))
         self._check_ids(ids)
         longest = max(map(len, ids), default=0) + max_new
         if max_new < 1 or longest > self.card.context:
@@ -128,7 +131,7 @@ class Model:
                 "fewer",
             )
         with torch.inference_mode():
-            return continue_greedily(self.network, ids, max_new)
+            return continue_greedily(network, ids, max_new)
 
     def _check_ids(self, ids: Sequence[Sequence[int]]) -> None:
         size = len(self.tokenizer.vocabulary)

@@ -45,12 +45,8 @@ class IdsTokenizer(PieceTokenizer):
         raise self._refusal()
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Refuses.
-
-        Raises:
-            CheckpointError: always.
-        """
-        raise self._refusal()
+        """The ids by their numbers: `<id 5><id 7>`."""
+        return "".join(self.vocabulary[id] for id in ids)
 
     def _pieces(self, sequence: str, unknown: UnknownPolicy, name: str) -> list[Piece]:
         raise self._refusal()
