@@ -58,6 +58,8 @@ def main() -> None:
 def measure(rounds: int) -> Any:
     """The table's lines."""
     peer, ours = make_peer(), make_ours(make_peer())
+    peer_half, ours_half = make_peer(), make_ours(make_peer(), torch.bfloat16)
+    peer_half.to_bfloat16_except_poles_residues()
     agree = (peer(draw(1, 300))[0] - ours.logits(forward(ours, draw(1, 300)))).abs().max()
     yield f"logits of 300 tokens differ by {float(agree):.1e} at most; {rounds} rounds, one thread"
     yield ""
@@ -77,11 +79,28 @@ def measure(rounds: int) -> Any:
         theirs, mine = steps_peer(peer, rows), steps(ours, rows)
         a, b = compare(theirs, mine, 2 * rounds)
         yield row(f"generation, batch {rows}", rows * STEPS / a, rows * STEPS / b, goal)
+        half, mine = steps_peer(peer_half, rows), steps(ours_half, rows)
+        c, b = compare(half, mine, 2 * rounds)
+        what = f"generation, batch {rows}, bf16 beside its better"
+        yield row(what, rows * STEPS / min(a, c), rows * STEPS / b, goal)
     far = FAR / best(lambda: forward(ours, draw(1, FAR)), 1)
     yield ""
     yield f"prefill of {PREFILL:,} tokens: {share:.2f} x our forward (goal: 1.3 at most)"
     growth = f"{rate[4096] / far:.2f} x the time per token of 4,096 (goal: 1.5 at most)"
     yield f"forward of {FAR:,} tokens: {far:,.0f} tokens/s, {growth}"
+    yield ""
+    yield "With attention in one layer of the six, CPU seconds of a forward pass:"
+    yield ""
+    yield "| tokens | without | with | share of attention |"
+    yield "|--:|--:|--:|--:|"
+    attending = make_attending()
+    for length in (4096, 16384, FAR):
+        ids = draw(1, length)
+        a, b = compare(
+            lambda ids=ids: forward(ours, ids), lambda ids=ids: forward(attending, ids), 1
+        )
+        yield f"| {length:,} | {a:.1f} | {b:.1f} | {max(1 - a / b, 0):.0%} |"
+    yield ""
     peaks = {name: ask_peak(name) for name in ("peer", "ours")}
     yield (
         f"peak above the start, forward of {FORWARD[-1]:,} tokens: peer {peaks['peer']:,.0f} MB, "
@@ -145,12 +164,13 @@ def make_peer() -> Any:
     return model.eval()
 
 
-def make_ours(peer: Any) -> Any:
+def make_ours(peer: Any, dtype: torch.dtype = torch.float32) -> Any:
     """Ours with the peer's weights, in the form that commands run."""
     from lexome.architectures.striped_hyena import StripedHyena, StripedHyenaConfig
     from lexome.checkpoints.from_evo import RULES, to_bricks
     from lexome.checkpoints.renaming import fill, rename
     from lexome.layers.kernels import accelerate
+    from lexome.layers.precision import cast
 
     config = StripedHyenaConfig(
         num_layers=6, width=512, num_heads=8, inner_width=INNER, context=FAR
@@ -158,6 +178,20 @@ def make_ours(peer: Any) -> Any:
     network = StripedHyena(config)
     state = {n: t for n, t in peer.state_dict().items() if not n.startswith("unembed.")}
     fill(network, rename(to_bricks(state, "the peer"), RULES, [], "the peer")[0], "the peer")
+    return accelerate(cast(network.eval(), "cpu", dtype))
+
+
+def make_attending() -> Any:
+    """The same shape with an attention layer, random."""
+    from lexome.architectures.striped_hyena import StripedHyena, StripedHyenaConfig
+    from lexome.layers.kernels import accelerate
+
+    torch.manual_seed(SEED)
+    config = StripedHyenaConfig(
+        num_layers=6, width=512, num_heads=8, inner_width=INNER, context=FAR, attention_layers=(3,)
+    )
+    network = StripedHyena(config)
+    network.initialize()
     return accelerate(network.eval())
 
 

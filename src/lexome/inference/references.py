@@ -224,9 +224,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Callable[[Any], Outputs]]]] = {
     **dict.fromkeys(("prott5", "prostt5", "ankh"), ("transformers", _transformers_t5)),
 }
 REMOTE = "its published code lies beside the weights and is never run; our tests hold it to outputs"
-CUDA = (
-    "its published code needs a GPU's attention kernels; our tests hold it to that code's outputs"
-)
+CUDA = "its published code needs a GPU's attention kernels; our tests hold it to outputs"
 WITHOUT = {
     **dict.fromkeys(("nt-v2", "dnabert-2", "progen2", "hyenadna"), REMOTE),
     "evo-1": CUDA,
