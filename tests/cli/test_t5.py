@@ -142,7 +142,7 @@ def test_what_needs_a_causal_model_is_refused(tmp_path, capsys, monkeypatch):
     data.write_text(">a\nMKTAYIAK\n")
     asked = ("score", data, "-m", model, "-o", tmp_path / "out.csv", "--quiet")
     done = call_main(capsys, monkeypatch, *asked)
-    assert "saw an encoder, which sees both sides" in done.error
+    assert "saw an encoder-decoder, whose text answers a source" in done.error
     done = call_main(capsys, monkeypatch, "explain", data, "-m", model, "-o", tmp_path / "c.csv")
     assert "a model with contacts" in done.error
 

@@ -30,9 +30,12 @@ def check_causal(network: Any, name: str, purpose: str) -> None:
         InputError: naming the model.
     """
     if not is_causal(network):
+        seen = "an encoder, which sees both sides of a residue"
+        if hasattr(network, "start_from"):
+            seen = "an encoder-decoder, whose text answers a source and has no likelihood by itself"
         raise InputError(
             f"model {name}",
-            "an encoder, which sees both sides of a residue",
+            seen,
             f"a causal model, for {purpose}",
             "a decoder such as progen2-small, or Evo and HyenaDNA for DNA",
         )
