@@ -140,9 +140,10 @@ def test_rare_letters_and_long_proteins(tmp_path, run, capsys, monkeypatch):
 def test_what_needs_a_causal_model_is_refused(tmp_path, capsys, monkeypatch):
     model, data = write_kind(tmp_path / "m", "prott5"), tmp_path / "p.fasta"
     data.write_text(">a\nMKTAYIAK\n")
-    asked = ("score", data, "-m", model, "-o", tmp_path / "out.csv", "--quiet")
+    alone = write_kind(tmp_path / "e", "encoder")
+    asked = ("score", data, "-m", alone, "-o", tmp_path / "out.csv", "--quiet")
     done = call_main(capsys, monkeypatch, *asked)
-    assert "saw an encoder-decoder, whose text answers a source" in done.error
+    assert "saw weights of an encoder alone" in done.error
     done = call_main(capsys, monkeypatch, "explain", data, "-m", model, "-o", tmp_path / "c.csv")
     assert "a model with contacts" in done.error
 

@@ -1,6 +1,7 @@
 """Encoder-decoders as causal models: what they are given first is the source, then they go on."""
 
 # Letters: B rows, T tokens, D width.
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,6 +35,13 @@ def as_causal(network: Any, name: str, longest: int) -> Any:
         )
     check_causal(network, name, "sequences that go on")
     return network
+
+
+def start_beside(network: Any, source: Sequence[int], capacity: int) -> State:
+    """The empty state of one row beside a source, which the encoder reads."""
+    tokens_T, layout = pack([source], network.embedding.weight.device)
+    state: State = network.start_from(network.encode(tokens_T, layout), layout, capacity)
+    return state
 
 
 class SourceFirst:

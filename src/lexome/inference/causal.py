@@ -32,7 +32,7 @@ def check_causal(network: Any, name: str, purpose: str) -> None:
     if not is_causal(network):
         seen = "an encoder, which sees both sides of a residue"
         if hasattr(network, "start_from"):
-            seen = "an encoder-decoder, whose text answers a source and has no likelihood by itself"
+            seen = "weights of an encoder alone"
         raise InputError(
             f"model {name}",
             seen,

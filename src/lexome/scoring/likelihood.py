@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lexome.batches.packing import Packed
+from lexome.inference.beside import start_beside
 from lexome.inference.causal import CHUNK_TOKENS
 from lexome.inference.model import Model
 from lexome.inference.runner import Piece, run_batches
@@ -28,6 +29,7 @@ class Reading(NamedTuple):
     first: int  # of the tokens scored; at least 1, as nothing comes before the very first
     last: int  # behind the last of them
     among: tuple[int, ...] = ()  # the tokens that probabilities are shared out among; empty: all
+    source: tuple[int, ...] = ()  # what an encoder reads first; the first of `ids` then begins
 
 
 def read_likelihoods(
@@ -66,6 +68,8 @@ def _read_in_turns(model: Model, one: Reading, chunk: int) -> FloatArray:
     with torch.inference_mode():
         tokens_T = torch.tensor(one.ids, device=model.device)
         state: State = network.start(1, len(one.ids))
+        if one.source:
+            state = start_beside(network, one.source, len(one.ids))
         for start in range(0, one.last - 1, chunk):  # what comes after the last is not read
             end = min(start + chunk, one.last - 1)
             hidden_TD = network.extend(tokens_T[None, start:end], state)[0]
@@ -99,14 +103,14 @@ def _runs(readings: Iterable[Reading], chunk: int) -> Iterator[tuple[bool, Itera
     """Stretches of short readings, and long ones each by itself."""
     short: list[Reading] = []
     for one in readings:
-        if len(one.ids) <= chunk:
+        if len(one.ids) <= chunk and not one.source:
             short.append(one)
             if len(short) < SHORT_AT_ONCE:
                 continue
         if short:
             yield False, short
             short = []
-        if len(one.ids) > chunk:
+        if len(one.ids) > chunk or one.source:
             yield True, [one]
     if short:
         yield False, short

@@ -45,6 +45,10 @@ def find_rule(name: str | None, dialect: Dialect) -> tuple[str, Rule]:
     if name not in RULES:
         raise InputError(f"rule {name!r}", "no such rule", ", ".join(RULES), "`--rule lexome`")
     rule = RULES[name]
+    if dialect.is_source and name != "lexome":
+        raise InputError(
+            f"rule {name!r}", "an encoder-decoder", "the rule that it has", "`--rule lexome`"
+        )
     if rule.dialect not in ("", dialect.name):
         raise InputError(
             f"rule {name!r}",
@@ -105,6 +109,13 @@ def _turn(text: Text, sequence: str) -> str:
 
 def _read_own(text: Text, against: bool) -> Reading:
     dialect, tokenizer = text.dialect, text.tokenizer
+    if dialect.is_source:
+        source = tokenizer.encode(text.sequence, _policy(text), text.name)
+        inner = source[tokenizer.inner]
+        # Decoders of this kind begin with the padding.
+        return Reading(
+            text.name, (tokenizer.pad_id, *inner), 1, len(inner) + 1, source=tuple(source)
+        )
     sequence = _turn(text, text.sequence) if against else text.sequence
     front = dialect.front
     tag = text.tag
@@ -168,7 +179,9 @@ RULES = {
         "start token, a terminal, a tag; never scored) and all tokens before it, among all tokens "
         "of the model; no end token is added. Where a family writes nothing in front, the first "
         "token is given and not scored. Reverse is the C-to-N reading of ProGen2, or the reverse "
-        "complement of DNA; both is the mean of the two readings' sums, and of their means.",
+        "complement of DNA; both is the mean of the two readings' sums, and of their means. Of an "
+        "encoder-decoder: of the decoder's writing the same sequence again, all of it given as the "
+        "source; a reconstruction, not a likelihood of the sequence by itself.",
     ),
     "plain": Rule(
         _read_plain,

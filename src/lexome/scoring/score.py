@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from lexome.errors import InputError
+from lexome.inference.beside import has_source
 from lexome.inference.causal import check_causal
 from lexome.inference.dialects import NEWLINE_TOKEN, Dialect, find_dialect, find_tag
 from lexome.inference.model import Model
@@ -131,7 +132,8 @@ def make_scorer(model: Model, settings: Scoring) -> Scorer:
     Raises:
         InputError: an encoder; a rule, direction or tag that the family does not have.
     """
-    check_causal(model.network, model.card.name, "likelihoods")
+    if not has_source(model.network):
+        check_causal(model.network, model.card.name, "likelihoods")
     dialect = find_dialect(model.tokenizer)
     name, rule = find_rule(settings.rule, dialect)
     against = find_directions(settings.direction, rule, dialect)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lexome.errors import CheckpointError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy
-from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch
+from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
 
 
 class IdsTokenizer(PieceTokenizer):
     """Knows how many ids there are. Which id a letter has is nowhere written down, so none is
-    guessed: `Model.run_ids` works, and whatever is given letters stops.
+    guessed: `Model.run_ids` works, so do texts of numbers (`5,6,7`), and letters stop.
 
     Args:
         files: what the directory would have to hold.
@@ -37,19 +39,26 @@ class IdsTokenizer(PieceTokenizer):
         unknown: UnknownPolicy = "refuse",
         ids: Sequence[str] | None = None,
     ) -> TokenBatch:
-        """Refuses.
+        """Ids that stand as numbers, with commas between them.
 
         Raises:
-            CheckpointError: always.
+            CheckpointError: letters.
         """
-        raise self._refusal()
+        pairs = zip(sequences, name_all(sequences, ids), strict=True)
+        return join([self.encode(text, unknown, name) for text, name in pairs], np.uint32)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The ids by their numbers: `<id 5><id 7>`."""
         return "".join(self.vocabulary[id] for id in ids)
 
     def _pieces(self, sequence: str, unknown: UnknownPolicy, name: str) -> list[Piece]:
-        raise self._refusal()
+        pieces, at = [], 0
+        for word in sequence.split(","):
+            if not (word.isascii() and word.isdecimal() and int(word) < len(self.vocabulary)):
+                raise self._refusal()
+            pieces.append(Piece(int(word), at, at + len(word)))
+            at += len(word) + 1
+        return pieces
 
     def _refusal(self) -> CheckpointError:
         return CheckpointError(
