@@ -11,11 +11,17 @@ import numpy as np
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, check_letters, map_letters
-from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
-
-# Two control characters stand for the borders while many sequences are one string.
-_START, _END = "\x01", "\x02"
-_FOREIGN = 255
+from lexome.tokenizers.interface import (
+    END,
+    FOREIGN,
+    START,
+    Piece,
+    PieceTokenizer,
+    TokenBatch,
+    encode_by_table,
+    join,
+    name_all,
+)
 
 
 class CharacterTokenizer(PieceTokenizer):
@@ -52,11 +58,11 @@ class CharacterTokenizer(PieceTokenizer):
         self.id_of = id_of
         self.cls_id, self.pad_id, self.eos_id = id_of["<cls>"], id_of["<pad>"], id_of["<eos>"]
         self.unk_id, self.mask_id = id_of["<unk>"], id_of["<mask>"]
-        table = bytearray([_FOREIGN]) * 256
+        table = bytearray([FOREIGN]) * 256
         for token, i in id_of.items():
             if len(token) == 1:
                 table[ord(token)] = i
-        table[ord(_START)], table[ord(_END)] = self.cls_id, self.eos_id
+        table[ord(START)], table[ord(END)] = self.cls_id, self.eos_id
         self._table = bytes(table)
 
     def settings(self) -> dict[str, Any]:
@@ -72,14 +78,8 @@ class CharacterTokenizer(PieceTokenizer):
         """The ids of many sequences, vectorised over bytes (over 200 million residues a second)."""
         if not sequences:
             return TokenBatch(np.zeros(0, np.uint8), np.zeros(1, np.int64))
-        text = f"{_END}{_START}".join(sequences)
-        raw = f"{_START}{text}{_END}".encode("latin-1", errors="replace")  # '?' is no residue
-        codes = np.frombuffer(raw.translate(self._table), np.uint8)
-        borders = raw.count(_START.encode()) + raw.count(_END.encode())
-        if codes.max() == _FOREIGN or borders != 2 * len(sequences):
-            return self._encode_one_by_one(sequences, unknown, ids)
-        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences)) + 2
-        return TokenBatch(codes, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+        found = encode_by_table(sequences, self._table, self.num_before, self.num_after)
+        return self._encode_one_by_one(sequences, unknown, ids) if found is None else found
 
     def _encode_one_by_one(
         self, sequences: Sequence[str], unknown: UnknownPolicy, ids: Sequence[str] | None

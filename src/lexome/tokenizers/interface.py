@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy
 
+NONE = -1  # stands for a special token that a vocabulary does not have
+# Two control characters stand for the borders while many sequences are one string.
+START, END = "\x01", "\x02"
+FOREIGN = 255  # in a table of bytes: no letter
 TokenIds = NDArray[Any]  # uint8, or uint16 where a vocabulary has more than 256 tokens
 
 
@@ -144,6 +148,24 @@ def join(
     if not encoded:
         return TokenBatch(np.zeros(0, dtype), bounds)
     return TokenBatch(np.concatenate([np.asarray(ids, dtype) for ids in encoded]), bounds)
+
+
+def encode_by_table(
+    sequences: Sequence[str], table: bytes, num_before: int, num_after: int
+) -> TokenBatch | None:
+    """The ids of many sequences by a table of their bytes, START and END among these.
+
+    None where a byte is FOREIGN in it, or stands for a border inside of a sequence.
+    """
+    text = f"{END}{START}".join(sequences)
+    raw = f"{START}{text}{END}".encode("latin-1", errors="replace")  # '?' is no residue
+    borders = raw.count(START.encode()) + raw.count(END.encode())
+    dropped = START * (not num_before) + END * (not num_after)
+    codes = np.frombuffer(raw.translate(table, dropped.encode()), np.uint8)
+    if codes.max() == FOREIGN or borders != 2 * len(sequences):
+        return None
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences)) + num_before + num_after
+    return TokenBatch(codes, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
 
 def name_all(sequences: Sequence[str], ids: Sequence[str] | None) -> Sequence[str]:

@@ -26,17 +26,7 @@ class LibraryTokenizer(PieceTokenizer):
     """
 
     def __init__(self, text: str, alphabet: str) -> None:
-        from tokenizers import Tokenizer
-
-        try:
-            self._library = Tokenizer.from_str(text)
-        except Exception as problem:  # the library raises plain Exception
-            raise CheckpointError(
-                "tokenizer.json", str(problem)[:200], "a tokenizer of the library", "a fresh copy"
-            ) from problem
-        # A file may ask for cutting and filling up; neither is done unseen.
-        self._library.no_truncation()
-        self._library.no_padding()
+        self._library = open_library(text)
         self._text, self.alphabet = text, ALPHABETS[alphabet]
         ids = self._library.get_vocab(with_added_tokens=True)
         self.vocabulary = tuple(sorted(ids, key=lambda token: ids[token]))
@@ -126,6 +116,25 @@ class LibraryTokenizer(PieceTokenizer):
             "text that the vocabulary covers",
             "`--unknown map` (unknown='map' in Python), which makes it [UNK]",
         )
+
+
+def open_library(text: str) -> Any:
+    """A tokenizer of the library from its JSON, which neither cuts nor fills up unseen.
+
+    Raises:
+        CheckpointError: no such JSON.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        library = Tokenizer.from_str(text)
+    except Exception as problem:  # the library raises plain Exception
+        raise CheckpointError(
+            "tokenizer.json", str(problem)[:200], "a tokenizer of the library", "a fresh copy"
+        ) from problem
+    library.no_truncation()
+    library.no_padding()
+    return library
 
 
 def word_piece_text(vocabulary: Sequence[str], lower_case: bool) -> str:

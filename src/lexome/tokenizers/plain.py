@@ -8,9 +8,8 @@ import numpy as np
 
 from lexome.errors import CheckpointError, InputError
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, clean_sequence
-from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
-
-NONE = -1  # stands for a special token that a vocabulary does not have
+from lexome.tokenizers.interface import NONE, Piece, PieceTokenizer, TokenBatch, join, name_all
+from lexome.tokenizers.library import open_library
 
 
 class PlainTokenizer(PieceTokenizer):
@@ -39,17 +38,7 @@ class PlainTokenizer(PieceTokenizer):
         eos: str | None = None,
         pad: str | None = None,
     ) -> None:
-        from tokenizers import Tokenizer
-
-        try:
-            self._library = Tokenizer.from_str(text)
-        except Exception as problem:  # the library raises plain Exception
-            raise CheckpointError(
-                "tokenizer.json", str(problem)[:200], "a tokenizer of the library", "a fresh copy"
-            ) from problem
-        # A file may ask for cutting and filling up; neither is done unseen.
-        self._library.no_truncation()
-        self._library.no_padding()
+        self._library = open_library(text)
         self._text, self.alphabet = text, ALPHABETS[alphabet]
         self.is_per_letter = alphabet != "text"
         ids = self._library.get_vocab(with_added_tokens=True)

@@ -9,15 +9,22 @@ import numpy as np
 
 from lexome.errors import CheckpointError
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, check_letters, map_letters
-from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, join, name_all
+from lexome.tokenizers.interface import (
+    END,
+    FOREIGN,
+    START,
+    Piece,
+    PieceTokenizer,
+    TokenBatch,
+    encode_by_table,
+    join,
+    name_all,
+)
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 RARE = "UZOB"  # made X before ProtT5 saw them, in training as well
 TO_STRUCTURE, TO_RESIDUES = "<AA2fold>", "<fold2AA>"  # the directions of ProstT5
 MASK = "<extra_id_0>"
-# Two control characters stand for the borders while many sequences are one string.
-_START, _END = "\x01", "\x02"
-_FOREIGN = 255
 
 
 class ResidueTokenizer(PieceTokenizer):
@@ -68,10 +75,10 @@ class ResidueTokenizer(PieceTokenizer):
         self.mask_id = self.id_of.get(MASK, self.unk_id)
         letters = [t for t in self.vocabulary if len(t) == 1 and t.isascii() and t.isalpha()]
         self.alphabet = _alphabet(letters, rare_as_x, is_structure)
-        table = bytearray([_FOREIGN]) * 256
+        table = bytearray([FOREIGN]) * 256
         for letter in self.alphabet.letters:
-            table[ord(letter)] = min(self.id_of[letter], _FOREIGN)
-        table[ord(_START)], table[ord(_END)] = self.cls_id, self.eos_id
+            table[ord(letter)] = min(self.id_of[letter], FOREIGN)
+        table[ord(START)], table[ord(END)] = self.cls_id, self.eos_id
         self._table = bytes(table)
         self._dtype = np.uint8 if len(self.vocabulary) <= 256 else np.uint16
         sentinels = sorted(t for t in self.vocabulary if t.startswith("<extra_id_"))
@@ -100,17 +107,11 @@ class ResidueTokenizer(PieceTokenizer):
         """The ids of many sequences, vectorised over bytes."""
         if not sequences:
             return TokenBatch(np.zeros(0, self._dtype), np.zeros(1, np.int64))
-        text = f"{_END}{_START}".join(sequences)
-        raw = f"{_START}{text}{_END}".encode("latin-1", errors="replace")  # '?' is no residue
-        borders = raw.count(_START.encode()) + raw.count(_END.encode())
-        dropped = b"" if self.num_before else _START.encode()
-        codes = np.frombuffer(raw.translate(self._table, dropped), np.uint8)
-        if codes.max() == _FOREIGN or borders != 2 * len(sequences):
+        found = encode_by_table(sequences, self._table, self.num_before, self.num_after)
+        if found is None:
             pairs = zip(sequences, name_all(sequences, ids), strict=True)
             return join([self.encode(s, unknown, name) for s, name in pairs], self._dtype)
-        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences)) + self.num_specials
-        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return TokenBatch(codes.astype(self._dtype, copy=False), bounds)
+        return found._replace(ids_T=found.ids_T.astype(self._dtype, copy=False))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The residues behind ids; `</s>`, `<pad>` and a direction are left out."""

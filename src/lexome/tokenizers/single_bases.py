@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from lexome.sequence.alphabet import ALPHABETS, UnknownPolicy, clean_sequence
-from lexome.tokenizers.interface import Piece, PieceTokenizer, TokenBatch, TokenIds, join, name_all
-
-_NONE = -1  # stands for a special token that a model does not have
+from lexome.tokenizers.interface import (
+    NONE,
+    Piece,
+    PieceTokenizer,
+    TokenBatch,
+    TokenIds,
+    join,
+    name_all,
+)
 
 
 class SingleBaseTokenizer(PieceTokenizer):
@@ -79,7 +85,7 @@ class ByteTokenizer(SingleBaseTokenizer):
 
     num_before, num_after = 0, 0
     cls_id = eos_id = 0
-    pad_id, unk_id, mask_id = 1, _NONE, _NONE
+    pad_id, unk_id, mask_id = 1, NONE, NONE
     vocabulary: tuple[str, ...] = (
         "<eod>",
         "<pad>",
