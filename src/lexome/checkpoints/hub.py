@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lexome.checkpoints.catalogue import Entry, held_name, pinned_revision
+from lexome.checkpoints.hashes import hash_unchanged
 from lexome.errors import CheckpointError, EnvironmentProblem, InputError
 from lexome.io.download import cache_folder, download_file
-from lexome.results.files import hash_file, write_json
+from lexome.results.files import write_json
 
 # What a model directory may hold that we read; nothing else is fetched from a hub.
 WANTED = [
@@ -118,7 +119,7 @@ def hold(name: str, revision: str, directory: Path, held: dict[str, Any]) -> Non
         before = known.get(path.name)
         if before and (before["size"], before["stamp"]) == (size, stamp):
             continue  # as it was when it was hashed
-        found = hash_file(path)
+        found = hash_unchanged(path)  # the loader asks for it again
         # The hub names a large file after its hash.
         stored = path.resolve().name
         told = stored if _SHA256.fullmatch(stored) else None
