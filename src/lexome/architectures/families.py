@@ -16,7 +16,6 @@ class Family(NamedTuple):
     model: str
     config: str
     rows: bool  # whether it computes on rows (convolutions) rather than on packed tokens
-    causal: bool = False  # whether it goes on with sequences, from a state
 
 
 FAMILIES = {
@@ -32,19 +31,16 @@ FAMILIES = {
         "lexome.architectures.decoder:Decoder",
         "lexome.architectures.decoder:DecoderConfig",
         False,
-        causal=True,
     ),
     "striped-hyena": Family(
         "lexome.architectures.striped_hyena:StripedHyena",
         "lexome.architectures.striped_hyena:StripedHyenaConfig",
         False,
-        causal=True,
     ),
     "hyena": Family(
         "lexome.architectures.hyena:Hyena",
         "lexome.architectures.hyena:HyenaConfig",
         False,
-        causal=True,
     ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
 }

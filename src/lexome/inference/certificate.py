@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lexome.architectures.families import build, find_family, settings_of
+from lexome.architectures.families import build, settings_of
 from lexome.batches.packing import pack
 from lexome.batches.padding import pad
 from lexome.checkpoints.layouts import load_path
 from lexome.checkpoints.load import Checkpoint, ModelCard, describe, find_source
 from lexome.checkpoints.renaming import Accounting
 from lexome.inference.alignments import AlignmentModel
+from lexome.inference.causal import is_causal
 from lexome.inference.model import OUTPUTS, Model
 from lexome.inference.references import Reference, decoder_probe, find_reference
 from lexome.tokenizers.character import CharacterTokenizer
@@ -94,7 +95,7 @@ def certify(name: str, offline: bool = False, revision: str | None = None) -> Ce
     tokenizer = checkpoint.tokenizer
     rows = [ids for ids in _probe_ids(tokenizer) if 2 < len(ids) <= checkpoint.card.context]
     checks = _check_company(checkpoint.network, rows, max(tokenizer.pad_id, 0))
-    if find_family(checkpoint.card.family).causal:
+    if is_causal(checkpoint.network):
         checks.append(_check_steps(checkpoint.network, rows))
     model = Model(_copy_plain(checkpoint), tokenizer, checkpoint.card)
     outputs = _possible(model)
