@@ -36,7 +36,7 @@ def ids_of(count, seed=0):
     return torch.randint(65, 90, (count,), generator=generator)
 
 
-def close(a, b):
+def assert_close(a, b):
     assert a.shape == b.shape
     assert float((a - b).abs().max() / b.abs().max()) < 2e-5
 
@@ -48,11 +48,11 @@ def test_pieces_of_any_size_give_what_the_plain_layers_give(both, piece, monkeyp
     rows = [ids_of(n, n).tolist() for n in (1, 3, 5, 200, 2, 64, 700)]
     for batch in (pack(rows), pad(rows, 1), pack(rows[3:4]), pack(rows[-1:])):
         real = batch.layout.real_N
-        close(fast(*batch)[real], plain(*batch)[real])
+        assert_close(fast(*batch)[real], plain(*batch)[real])
         a, b = fast.trace(*batch), plain.trace(*batch)
         for x, y in zip(a.layers, b.layers, strict=True):
-            close(x[real], y[real])
-        close(fast.logits(a.hidden_ND), plain.logits(b.hidden_ND))
+            assert_close(x[real], y[real])
+        assert_close(fast.logits(a.hidden_ND), plain.logits(b.hidden_ND))
 
 
 def test_states_are_those_of_the_plain_layers(both, monkeypatch):
@@ -61,7 +61,7 @@ def test_states_are_those_of_the_plain_layers(both, monkeypatch):
     states = [network.start(1, 300) for network in both]
     for part in torch.split(ids_T, [1, 130, 1, 68]):
         hidden = [n.extend(part[None], s) for n, s in zip(both, states, strict=True)]
-        close(hidden[1], hidden[0])
+        assert_close(hidden[1], hidden[0])
     for a, b in zip(states[0].layers, states[1].layers, strict=True):
         for name in ("fir", "iir"):
             if name in a:
@@ -75,7 +75,7 @@ def test_several_rows_are_prefilled_at_once(both):
         state = network.start(2, 64)
         together = network.extend(rows_BT, state)
         for row, ids_T in enumerate(rows_BT):
-            close(together[row], network(*pack([ids_T.tolist()])))
+            assert_close(together[row], network(*pack([ids_T.tolist()])))
 
 
 def test_bits_of_a_row_are_the_same_in_any_company():
