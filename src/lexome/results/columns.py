@@ -45,6 +45,16 @@ WINDOW = "window"
 REF = "ref"
 ALT = "alt"
 SCORE = "score"
+MUTANT = "mutant"
+MUTATED_SEQUENCE = "mutated_sequence"
+CHROMOSOME = "chromosome"
+GENE = "gene"
+TRANSCRIPT = "transcript"
+CONSEQUENCE = "consequence"
+PROTEIN_CHANGE = "protein_change"
+PROTEIN_SCORE = "protein_score"
+ASSAY = "assay"
+PUBLISHED = "published"
 # pairs of rows
 ROW_A = "row_a"
 ROW_B = "row_b"
@@ -144,6 +154,16 @@ MEANINGS = {
     REF: "residue or allele that stands there",
     ALT: "residue or allele that is put there",
     SCORE: "score of a change: higher is more likely or fitter",
+    MUTANT: "all changes of a row, such as A12G:C45D; positions from 1",
+    MUTATED_SEQUENCE: "the sequence with all changes of the row",
+    CHROMOSOME: "contig of the reference genome",
+    GENE: "gene that a variant lies in",
+    TRANSCRIPT: "transcript that a variant was translated by",
+    CONSEQUENCE: "what a variant does to a transcript, as a term of the Sequence Ontology",
+    PROTEIN_CHANGE: "the change of the protein in HGVS's spelling, such as p.Ala12Gly",
+    PROTEIN_SCORE: "score of the protein change by the protein model",
+    ASSAY: "name of the deep mutational scan",
+    PUBLISHED: "what was published for the same model and assay",
     ROW_A: "number of the first row of a pair, from 1",
     ROW_B: "number of the second row of a pair, from 1",
     ID_A: "id of the first row of a pair",
