@@ -23,6 +23,7 @@ _HOMES = {
     "generate": "lexome.generation.generate",
     "score": "lexome.scoring.score",
     "scan": "lexome.scoring.scan",
+    "score_variants": "lexome.scoring.variants",
     "finetune": "lexome.training.finetune",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lexome.inference.model import load_alignment_model as load_alignment_model
     from lexome.scoring.scan import scan as scan
     from lexome.scoring.score import score as score
+    from lexome.scoring.variants import score_variants as score_variants
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

@@ -24,6 +24,7 @@ from lexome.cli import (
     pretrain,
     scan,
     score,
+    variants,
 )
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
@@ -54,6 +55,7 @@ VERBS: dict[
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
     "scan": (scan.scan, scan.EXAMPLES),
     "score": (score.score, score.EXAMPLES),
+    "variants": (variants.variants, variants.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
 for name, (function, examples) in VERBS.items():
