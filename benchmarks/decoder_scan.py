@@ -7,9 +7,9 @@ and GPT-2, a protein of 286 residues behind one start token. Each round scores a
 positions that are spread evenly over the protein, other ones every round; both sides the same.
 transformers reads every mutant whole, in batches of the size at which it was fastest in a first
 round (8, 19 and 38 tried), without padding, in fp32 and in bf16; ours is `read_branches`, which
-reads only what follows the change. Each contender lives in a process of its own with one thread and they
-take turns; counted is process CPU time. The ratio is that of a round, its median is told and its
-range. Agreement: the same scores by both in fp32, and by ours in bf16.
+reads only what follows the change. Each contender lives in a process of its own with one thread
+and they take turns; counted is process CPU time. The ratio is that of a round, its median is told
+and its range. Agreement: the same scores by both in fp32, and by ours in bf16.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def with_pipes(shape: str, rounds: int, positions: int) -> None:
         context.Process(target=serve, args=(name, shape, theirs), daemon=True).start()
         assert mine.recv() == "ready"
         pipes[name] = mine
-    batch = {name: BATCHES[0] for name in CONTENDERS}
+    batch = dict.fromkeys(CONTENDERS, BATCHES[0])
     for name in CONTENDERS:
         if name.startswith("peer"):
             batch[name] = min(BATCHES, key=lambda b: order(pipes[name], [LENGTH // 2], b)[0])
