@@ -51,9 +51,11 @@ def score_by_pseudo_likelihood(
     check_encoder(model, "pseudo-log-likelihoods")
 
     def compute(seen: Sequence[Pair]) -> Iterator[float]:
-        plans = (make_plan(model, text, one.name) for one in seen for text in (one.ref, one.alt))
-        sums = (float(values.sum()) for values in read_plans(model, plans, one_pass))
-        for ref in sums:
-            yield next(sums) - ref
+        # Mutants of one reference share its window: each text is read once.
+        texts = dict.fromkeys(text for one in seen for text in (one.ref, one.alt))
+        plans = (make_plan(model, text, "a window") for text in texts)
+        found = (float(values.sum()) for values in read_plans(model, plans, one_pass))
+        sum_of = dict(zip(texts, found, strict=True))
+        return iter([sum_of[one.alt] - sum_of[one.ref] for one in seen])
 
     return score_in_turns(model, pairs, views, compute)
