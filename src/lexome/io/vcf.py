@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -45,7 +46,7 @@ class InfoField(NamedTuple):
 
 
 class VcfHeader(NamedTuple):
-    """The lines `##...` as they stand, and the names of the columns; both empty: no header."""
+    """The lines `##...` as they stand (none: there was no header), and the names of the columns."""
 
     lines: tuple[str, ...]
     columns: tuple[str, ...]
@@ -124,7 +125,7 @@ def annotate_header(header: VcfHeader, fields: list[InfoField], notes: list[str]
     lines = list(header.lines)
     if not lines or not lines[0].startswith("##fileformat="):
         lines.insert(0, "##fileformat=VCFv4.2")
-    columns = "\t".join(header.columns or COLUMNS)
+    columns = "\t".join([*header.columns, *COLUMNS[len(header.columns) :]])
     return "".join(f"{line}\n" for line in [*lines, *map(str, fields), *notes, columns])
 
 
@@ -224,7 +225,7 @@ def _read_header(
         elif line.strip():
             if needs_header or kept:
                 break
-            return VcfHeader((), ()), (number, line)
+            return VcfHeader((), _name_columns(line, f"{where}, line {number}")), (number, line)
     if number == 0:
         raise empty_file(where, "VCF")
     seen = f"a row {line[:60]!r}" if not line.startswith("##") else "no row of column names"
@@ -236,30 +237,29 @@ def _read_header(
     )
 
 
+def _name_columns(first: str, where: str) -> tuple[str, ...]:
+    """Names for the columns of a file without a header."""
+    num = first.count("\t") + 1
+    if num < FEWEST:
+        raise _odd_row(where, first, f"at least {FEWEST}")
+    samples = (f"sample_{i}" for i in range(1, num - len(COLUMNS)))
+    return (*COLUMNS, "FORMAT", *samples)[:num]
+
+
 def _read_rows(
     header: VcfHeader, first: tuple[int, str] | None, lines: Iterator[tuple[int, str]], where: str
 ) -> Iterator[VcfRow]:
-    tabs = len(header.columns) - 1 if header.columns else -1
-    if first is None:
-        return
-    row = 0
-    for number, text in _chain(first, lines):
+    tabs, row = len(header.columns) - 1, 0
+    for number, text in chain([first] if first else [], lines):
         if not text.strip():
             continue
-        if tabs < 0 and text.count("\t") + 1 >= FEWEST:
-            tabs = text.count("\t")
         if text.count("\t") != tabs or text.startswith("#"):
-            raise _odd_row(f"{where}, line {number}", text, tabs + 1)
+            raise _odd_row(f"{where}, line {number}", text, str(tabs + 1))
         row += 1
         yield VcfRow(row, number, text, text.split("\t", INFO + 1))
 
 
-def _chain(first: tuple[int, str], lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    yield first
-    yield from lines
-
-
-def _odd_row(where: str, text: str, columns: int) -> InputError:
+def _odd_row(where: str, text: str, columns: str) -> InputError:
     if text.startswith("#"):
         return InputError(
             where, "a line of a header among the rows", "one header", "removing the second one"
@@ -267,6 +267,6 @@ def _odd_row(where: str, text: str, columns: int) -> InputError:
     return InputError(
         where,
         f"{text.count(chr(9)) + 1} columns in {text[:60]!r}",
-        f"{columns or f'at least {FEWEST}'}, with tabs between",
+        f"{columns}, with tabs between",
         "checking that line: were tabs made spaces, or was the file cut short?",
     )

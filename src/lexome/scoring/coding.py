@@ -21,7 +21,7 @@ TERMS = (
 )
 RANK = {term: i for i, term in enumerate(TERMS)}
 SITE, REGION, EXON_EDGE = 2, 8, 3  # bases of an intron's sites, of their surroundings, of an exon
-LONGEST_TAIL = 30_000  # bases behind a stop through which a lost one is read on
+LONGEST_TAIL = 6_000  # bases behind a stop through which a lost one is read on
 NOT_CODING = "it lies outside of the coding bases"
 MOST_HELD = 512  # transcripts whose bases are held
 

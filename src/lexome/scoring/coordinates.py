@@ -17,6 +17,8 @@ from lexome.sequence.alleles import BASES
 MOST_ROWS = 10_000  # that are looked at
 PROBES = 24  # reference bases that every shift is tried with first
 SHARE = 0.9  # of the reference alleles that a shift must make right
+CHANCE = 0.4  # of a base to agree at a wrong place, in genomes poor in G and C
+MOST_BY_CHANCE = 0.01  # wrong shifts that are expected to fit
 BLOCK = 1 << 22
 
 Bytes = NDArray[np.uint8]
@@ -77,9 +79,7 @@ def find_shift(genome: Genome, contig: Contig, alleles: list[tuple[int, str]]) -
     high = min(contig.last - start - len(ref) for start, ref in probes)
     if high < low:
         return None
-    # By chance a base agrees in up to 0.4 of places (in genomes poor in G and C).
-    bases = sum(len(ref) for _, ref in alleles)
-    if (high - low + 1) * 0.4 ** (SHARE * bases) > 0.01:
+    if (high - low + 1) * _by_chance(len(alleles)) > MOST_BY_CHANCE:
         return None
     best: Shift | None = None
     for offset in _candidates(genome, contig, probes, low, high):
@@ -92,6 +92,13 @@ def find_shift(genome: Genome, contig: Contig, alleles: list[tuple[int, str]]) -
         if share >= SHARE and (best is None or key > (best.share, -abs(best.offset))):
             best = Shift(contig, offset, share, len(alleles))
     return best
+
+
+def _by_chance(num: int) -> float:
+    """How likely a wrong shift makes SHARE of so many first bases agree."""
+    from scipy.stats import binom
+
+    return float(binom.sf(np.ceil(SHARE * num) - 1, num, CHANCE))
 
 
 def _candidates(

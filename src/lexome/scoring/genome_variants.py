@@ -81,7 +81,7 @@ def spell(variant: Variant, genome: Genome) -> str:
 
 
 def make_pair(genome: Genome, variant: Variant, size: int) -> Pair | str:
-    """The windows of a usable variant on the plus strand, or why there are none.
+    """The windows of a variant on the plus strand, or why there are none.
 
     Both have the same length: `size`, or less where the run of A, C, G and T around the variant
     (to the contig's end, or to the next N) is shorter. The first changed base stands at
@@ -89,7 +89,8 @@ def make_pair(genome: Genome, variant: Variant, size: int) -> Pair | str:
     deletion the alternate window takes further bases of the genome, behind an insertion fewer.
     """
     contig, allele = variant.contig, variant.allele
-    assert contig is not None and allele is not None, "only usable variants have windows"
+    if contig is None or allele is None:
+        return variant.reason
     start, longer = allele.start, max(len(allele.ref), len(allele.alt))
     inside = start if allele.ref or start == contig.first else start - 1
     low, high = genome.stretch(contig, inside)
@@ -126,9 +127,6 @@ def make_pairs(
     batch: list[tuple[int, Pair | str]] = []
     held = 0
     for i, variant in enumerate(variants):
-        if variant.allele is None:
-            batch.append((i, variant.reason))
-            continue
         pair = make_pair(genome, variant, size)
         batch.append((i, pair))
         held += 2 * len(pair.ref) if isinstance(pair, Pair) else 0
