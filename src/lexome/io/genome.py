@@ -77,6 +77,8 @@ class Genome:
                         "removing one of them",
                     )
                 self.contigs[contig.name] = contig
+            if not any(contig.length for contig in found):
+                raise InputError(str(path), "no base", "a genome", "another file")
             if region is not None:
                 self._place(region)
         except BaseException:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lexome.io.genome import Contig, Genome
 from lexome.io.vcf import VcfRow
 from lexome.scoring.pairs import Pair
+from lexome.sequence.agreement import shared_start
 from lexome.sequence.alleles import Allele, anchor, find_flaw, left_align, trim
 
 SHOWN = 20  # bases of an allele that a reason quotes
@@ -108,16 +109,10 @@ def make_pair(genome: Genome, variant: Variant, size: int) -> Pair | str:
     alt = bases[:at] + allele.alt + bases[at + len(allele.ref) :]
     alt = alt[:width]
     if len(allele.ref) != len(allele.alt):
-        at = _first_difference(ref, alt, at)
+        at = shared_start(ref, alt)
         if at == width:
             return f"both windows of {width:,} bases are the same"
     return Pair(variant.name, ref, alt, at)
-
-
-def _first_difference(one: str, other: str, start: int) -> int:
-    while start < len(one) and one[start] == other[start]:
-        start += 1
-    return start
 
 
 def make_pairs(

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lexome.sequence.agreement import shared_end, shared_start
+
 Fetch = Callable[[int, int], str]  # the bases [start, end) of the contig, 0-based, in capitals
 
 BASES = frozenset("ACGT")
@@ -54,11 +56,9 @@ def trim(start: int, ref: str, alt: str) -> Allele:
     """
     if len(ref) == len(alt) == 1:
         return Allele(start, ref, alt)
-    shorter = min(len(ref), len(alt))
-    end = next((i for i in range(shorter) if ref[-1 - i] != alt[-1 - i]), shorter)
+    end = shared_end(ref, alt, min(len(ref), len(alt)))
     ref, alt = ref[: len(ref) - end], alt[: len(alt) - end]
-    shorter -= end
-    front = next((i for i in range(shorter) if ref[i] != alt[i]), shorter)
+    front = shared_start(ref, alt)
     return Allele(start + front, ref[front:], alt[front:])
 
 

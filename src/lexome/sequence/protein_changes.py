@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from lexome.sequence.agreement import shared_end, shared_start
 from lexome.sequence.codons import STOP, GeneticCode, translate
 from lexome.sequence.mutations import ONE_LETTER, Edit, Mutant, find_mutant
 
@@ -73,8 +74,7 @@ def change_protein(coding: Coding, changed: str, tail: str) -> ProteinChange:
         return ProteinChange(("start_lost",), "p.Met1?", None, NO_START)
     shift = len(changed) - len(bases)
     new, is_ended = _read_to_stop(coding, changed, tail)
-    at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), -1)
-    at = at if at >= 0 else min(len(old), len(new))
+    at = shared_start(old, new)
     is_frameshift = shift % 3 != 0
     if new == old and is_ended:
         return _same(coding, changed, is_frameshift)
@@ -90,11 +90,11 @@ def change_protein(coding: Coding, changed: str, tail: str) -> ProteinChange:
     if len(new) < len(old) + shift // 3:
         return _stopped(old, new, at, ("stop_gained",))
     if not keeps_stop:
-        return ProteinChange(("stop_lost",), UNKNOWN, find_mutant(old, new))
+        return ProteinChange(("stop_lost",), UNKNOWN, _mutant(old, new))
     term = "missense_variant"
     if shift:
         term = "inframe_insertion" if shift > 0 else "inframe_deletion"
-    return ProteinChange((term,), f"p.{_spell(old, new)}", find_mutant(old, new))
+    return ProteinChange((term,), f"p.{_spell(old, new)}", _mutant(old, new))
 
 
 def _read(bases: str, code: GeneticCode, recoded: tuple[tuple[int, str], ...]) -> str:
@@ -142,8 +142,7 @@ def _recoded(coding: Coding, changed: str) -> list[tuple[int, str]]:
 
 def _same(coding: Coding, changed: str, is_frameshift: bool) -> ProteinChange:
     """No residue changed: which codon did tells the term."""
-    pairs = zip(coding.bases, changed, strict=False)
-    first = next((i for i, (a, b) in enumerate(pairs) if a != b), len(coding.bases) - 1)
+    first = shared_start(coding.bases, changed)
     codon = min(first // 3, len(coding.protein))
     residue = THREE_LETTERS.get((coding.protein + STOP)[codon], "Xaa")
     if codon == len(coding.protein):
@@ -163,7 +162,7 @@ def _extended(old: str, new: str, is_ended: bool, is_frameshift: bool) -> Protei
     spelling = f"p.Ter{len(old) + 1}{first}extTer{more}"
     if not is_ended:
         return ProteinChange(terms, spelling, None, NO_END)
-    return ProteinChange(terms, spelling, find_mutant(old, new))
+    return ProteinChange(terms, spelling, _mutant(old, new))
 
 
 def _shifted(old: str, new: str, at: int, is_ended: bool) -> ProteinChange:
@@ -171,7 +170,7 @@ def _shifted(old: str, new: str, at: int, is_ended: bool) -> ProteinChange:
     first = THREE_LETTERS.get(new[at], "Xaa") if at < len(new) else "?"
     to_stop = str(len(new) - at + 1) if is_ended else "?"
     spelling = f"p.{_name(old, at)}{first}fsTer{to_stop}"
-    mutant = find_mutant(old, new) if is_ended else None
+    mutant = _mutant(old, new) if is_ended else None
     return ProteinChange(("frameshift_variant",), spelling, mutant, "" if is_ended else NO_END)
 
 
@@ -183,11 +182,20 @@ def _stopped(old: str, new: str, at: int, terms: tuple[str, ...]) -> ProteinChan
     end = min(len(new), len(old) - 1)
     letters = "".join(THREE_LETTERS.get(letter, "Xaa") for letter in new[at:])
     span = _name(old, at) if end == at else f"{_name(old, at)}_{_name(old, end)}"
-    edits = [Edit(a, i + 1, b) for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b]
+    pairs = enumerate(zip(old[at:], new[at:], strict=False), start=at + 1)
+    edits = [Edit(a, i, b) for i, (a, b) in pairs if a != b]
     if len(new) < len(old):
         edits.append(Edit(old[len(new)], len(new) + 1, STOP))
         return ProteinChange(terms, f"p.{span}delins{letters}Ter", Mutant(tuple(edits)))
-    return ProteinChange(terms, f"p.{span}delins{letters}Ter", find_mutant(old, new))
+    return ProteinChange(terms, f"p.{span}delins{letters}Ter", _mutant(old, new))
+
+
+def _mutant(old: str, new: str) -> Mutant:
+    """`find_mutant`, asked of the stretch that changed and a residue on both its sides."""
+    at = shared_start(old, new)
+    end = shared_end(old, new, min(len(old), len(new)) - at)
+    low, high = max(at - 1, 0), max(end - 1, 0)
+    return find_mutant(old[low : len(old) - high], new[low : len(new) - high]).shift(low)
 
 
 def _name(protein: str, at: int) -> str:
@@ -196,10 +204,8 @@ def _name(protein: str, at: int) -> str:
 
 def _spell(old: str, new: str) -> str:
     """One change in HGVS's words: what is common at both ends is left out, first at the front."""
-    shorter = min(len(old), len(new))
-    at = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    rest = shorter - at
-    end = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
+    at = shared_start(old, new)
+    end = shared_end(old, new, min(len(old), len(new)) - at)
     gone, come = old[at : len(old) - end], new[at : len(new) - end]
     letters = "".join(THREE_LETTERS.get(letter, "Xaa") for letter in come)
     if len(gone) == len(come) == 1:
