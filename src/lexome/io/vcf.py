@@ -113,15 +113,14 @@ def annotate_header(header: VcfHeader, fields: list[InfoField], notes: list[str]
     Raises:
         InputError: a field that the file has already.
     """
-    taken = header.info_names()
-    for field in fields:
-        if field.name in taken:
-            raise InputError(
-                "the VCF's header",
-                f"an INFO field {field.name} that is there already",
-                "a file without it",
-                f"`bcftools annotate -x INFO/{field.name}`",
-            )
+    taken = [field.name for field in fields if field.name in header.info_names()]
+    if taken:
+        raise InputError(
+            "the VCF's header",
+            f"an INFO field {taken[0]} that is there already",
+            "a file without it",
+            f"`bcftools annotate -x {','.join(f'INFO/{name}' for name in taken)}`",
+        )
     lines = list(header.lines)
     if not lines or not lines[0].startswith("##fileformat="):
         lines.insert(0, "##fileformat=VCFv4.2")

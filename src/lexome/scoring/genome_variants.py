@@ -102,7 +102,10 @@ def make_pair(genome: Genome, variant: Variant, size: int) -> Pair | str:
     first = start - size // 2 + (longer - 1) // 2
     first = min(max(first, start + longer - width, low), high - taken - width)
     if start + longer > first + width:
-        return f"too near to the end of the bases at {high:,} for {longer:,} inserted ones"
+        return (
+            f"too near to the end of the bases at {high:,}: windows with all {longer:,} changed "
+            "ones would not be equally long"
+        )
     bases = genome.fetch(contig, first, first + width + taken)
     at = start - first
     ref = bases[:width]
