@@ -58,7 +58,7 @@ def test_windows_of_indels_are_equally_long(genome):
     assert one_pair(genome, 3, "G", "GAA", 4)[1:] == ("CGTT", "CGAA", 2)
     # at the end nothing could come in: the window is shorter by what is deleted
     assert "too near to the end of the bases at 8" in one_pair(genome, 7, "CA", "C", 100)
-    assert one_pair(genome, 5, "TGC", "T", 100)[1:] == ("ACGTTG", "ACGTTA", 5)
+    assert one_pair(genome, 3, "GTT", "G", 100)[1:] == ("ACGTTG", "ACGGCA", 3)
     assert "do not fit" in one_pair(genome, 3, "G", "G" + "ACGT" * 3, 4)
     assert "too near to the end of the bases at 8" in one_pair(genome, 7, "C", "CGGG", 6)
 
