@@ -104,7 +104,7 @@ def test_dna_and_protein_scores_stand_side_by_side(files: Path):
     assert three["PROTEIN_CHANGE"] == ("p.Ala2Pro", ".", "p.Ala2Thr")
     assert three["REASON"] == (
         ".",
-        "the%20allele%20<DEL>%20is%20symbolic%3A%20its%20bases%20are%20not%20given",
+        "the%20allele%20<DEL>%20is%20symbolic:%20its%20bases%20are%20not%20given",
         ".",
     )
     assert info["donor"]["CONSEQUENCE"] == ("splice_donor_variant",)

@@ -21,7 +21,7 @@ ENDINGS = (".vcf", ".vcf.gz", ".vcf.bgz")
 # VCF is UTF-8; bytes that are none pass through unchanged.
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 _INFO_ID = re.compile(r"##INFO=<ID=([^,>]+)")
-_ESCAPED = str.maketrans({c: f"%{ord(c):02X}" for c in "%:;=,\r\n\t "})
+_ESCAPED = str.maketrans({c: f"%{ord(c):02X}" for c in "%;=,\r\n\t "})
 # A block of BGZF: gzip with its compressed size in an extra field, at most 64 KiB (SAM 4.1).
 _BGZF_BYTES = 0xFF00
 _BGZF_HEAD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"

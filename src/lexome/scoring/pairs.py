@@ -1,11 +1,11 @@
-"""The door of every rule for pairs of DNA windows: a score or a reason each."""
+"""The door of every rule that compares a changed window with its reference."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
 class Pair(NamedTuple):
-    """A window of the reference and the same window with a variant, equally long."""
+    """A reference and a changed window of equal length; also where residues come or go."""
 
     name: str
     ref: str
@@ -14,9 +14,13 @@ class Pair(NamedTuple):
 
 
 class PairScorer(NamedTuple):
-    """A rule made ready for a DNA model: a score for each pair, or the reason in words."""
+    """A rule made ready for pairs of windows: a score each, or the reason in words why not.
+
+    Natural logarithms where a score has a unit; higher: the change is more likely, or changes less.
+    Answers do not depend on which pairs stand together.
+    """
 
     rule: str
-    definition: str
-    fingerprint: tuple[object, ...]
+    definition: str  # with its source and what the sign means
+    fingerprint: tuple[object, ...]  # all that a score depends on besides the pair
     compute: Callable[[Sequence[Pair]], list[float | str]]
