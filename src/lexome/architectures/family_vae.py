@@ -3,6 +3,7 @@
 # Letters: B rows of a batch, C columns, A letters (20), Z latent variables, K samples.
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -15,14 +16,15 @@ LARGEST_LOG_VARIANCE = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyVaeConfig:
-    """Sizes; the defaults are DeepSequence's but for the prior over weights and the dropout."""
+    """Sizes. Decoder, latents and `start_sd` are DeepSequence's; the prior is narrower, the
+    encoder smaller, and letters are hidden from it."""
 
     columns: int
-    encoder: tuple[int, ...] = (1500, 1500)
+    encoder: tuple[int, ...] = (500,)
     latent: int = 30
     decoder: tuple[int, ...] = (100, 500)
     prior_sd: float = 0.1  # of every decoder weight; 1 lets the latents collapse in small families
-    start_sd: float = 0.03  # of their posterior, when the fit begins
+    start_sd: float = math.exp(-5)  # of their posterior, when the fit begins
     input_dropout: float = 0.3  # share of a row's letters that the encoder does not see
 
 
@@ -84,15 +86,12 @@ class FamilyVae(nn.Module):
         self.config = config
         width = config.columns * NUM_LETTERS
         sizes = [width, *config.encoder]
-        self.encoder = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.encoder = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.to_mean = nn.Linear(sizes[-1], config.latent)
         self.to_log_variance = nn.Linear(sizes[-1], config.latent)
         sizes = [config.latent, *config.decoder, width]
         self.decoder = nn.ModuleList(
-            VariationalLinear(a, b, config.prior_sd, config.start_sd)
-            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            VariationalLinear(a, b, config.prior_sd, config.start_sd) for a, b in pairwise(sizes)
         )
 
     def initialize(self, generator: torch.Generator, frequencies_CA: Tensor) -> None:
@@ -135,6 +134,7 @@ class FamilyVae(nn.Module):
         """The same by one set of weights, a matrix a layer (`draw_weights`)."""
         x = z_BZ
         for i, (layer, matrix) in enumerate(zip(self.decoder, weights, strict=True)):
+            assert isinstance(layer, VariationalLinear)
             x = F.linear(x, matrix, layer.bias)
             x = F.relu(x) if i + 1 < len(weights) else x
         return self.letters(x)
@@ -146,8 +146,8 @@ class FamilyVae(nn.Module):
 
     def letters(self, x_BD: Tensor) -> Tensor:
         """Log p (B, C, A) from the decoder's last outputs."""
-        grid = x_BD.float().unflatten(-1, (self.config.columns, NUM_LETTERS))
-        return grid.log_softmax(-1)
+        x_BCA = x_BD.float().view(*x_BD.shape[:-1], self.config.columns, NUM_LETTERS)
+        return x_BCA.log_softmax(-1)
 
     def weights_divergence(self) -> Tensor:
         """KL of all decoder weights to their prior."""
@@ -173,8 +173,10 @@ def gaussian_divergence(mean_BZ: Tensor, log_variance_BZ: Tensor) -> Tensor:
 
 def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Log density of a normal with independent parts, summed over the last dimension."""
-    each = (z - mean).square() / log_variance.exp() + log_variance + torch.log(
-        torch.tensor(2 * torch.pi)
+    each = (
+        (z - mean).square() / log_variance.exp()
+        + log_variance
+        + torch.log(torch.tensor(2 * torch.pi))
     )
     out: Tensor = -0.5 * each.sum(-1)
     return out

@@ -13,9 +13,11 @@ from lexome.sequence.mutations import AMINO_ACIDS
 # Amino acid frequencies of Swiss-Prot 50.8 as HMMER 3 has them (p7_AminoFrequencies), in
 # the order of AMINO_ACIDS.
 BACKGROUND: Floats = np.array(
-    [0.0787945, 0.0151600, 0.0535222, 0.0668298, 0.0397062, 0.0695071, 0.0229198]
-    + [0.0590092, 0.0594422, 0.0963728, 0.0237718, 0.0414386, 0.0482904, 0.0395639]
-    + [0.0540978, 0.0683364, 0.0540687, 0.0673417, 0.0114135, 0.0304133]
+    (
+        *(0.0787945, 0.0151600, 0.0535222, 0.0668298, 0.0397062, 0.0695071, 0.0229198),
+        *(0.0590092, 0.0594422, 0.0963728, 0.0237718, 0.0414386, 0.0482904, 0.0395639),
+        *(0.0540978, 0.0683364, 0.0540687, 0.0673417, 0.0114135, 0.0304133),
+    )
 )
 MM, MI, MD, IM, II, DM, DD = range(7)
 # Dirichlet priors of transitions out of match, insert and delete, as HMMER 3's p7_prior.c has them.
@@ -76,9 +78,7 @@ def build_profile(
     return ProfileHmm(name, match_MA, insert_MA / insert_MA.sum(axis=1, keepdims=True), transitions)
 
 
-def count_transitions(
-    codes_RC: Codes, insertions: NDArray[np.int64], weights_R: Floats
-) -> Floats:
+def count_transitions(codes_RC: Codes, insertions: NDArray[np.int64], weights_R: Floats) -> Floats:
     """Weighted counts (M + 1, 7) of the arrows that rows take between their ends."""
     is_letter = codes_RC != GAP_CODE
     columns = codes_RC.shape[1]

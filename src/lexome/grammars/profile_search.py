@@ -70,9 +70,7 @@ def prepare_search(profile: ProfileHmm, mode: SearchMode) -> Search:
     )
 
 
-def log_odds(
-    search: Search, codes_BL: Codes, expected: int | None = None
-) -> Floats:
+def log_odds(search: Search, codes_BL: Codes, expected: int | None = None) -> Floats:
     """log P(sequence | search model) / P(sequence | null model), in nats (B,).
 
     Letters that are no amino acid (code 20) have odds of 1. The flanks expect `expected` residues,
@@ -198,7 +196,7 @@ def substitution_log_odds(search: Search, codes_L: Codes) -> Floats:
 def log_odds_plain(
     profile: ProfileHmm, mode: SearchMode, codes: Sequence[int], expected: int | None = None
 ) -> float:
-    """The slow twin of `log_odds`: one sequence, state by state, in logarithms, from the profile."""
+    """The slow twin of `log_odds`: one sequence, state by state, in logarithms."""
     length, num, t = len(codes), profile.length, profile.transitions
     pieces = 3 if mode.is_multihit else 2
     move = pieces / ((expected or length) + pieces)
@@ -235,7 +233,9 @@ def log_odds_plain(
         start = add(front, join) + log(move)
         match, insert, delete = nothing[:], nothing[:], nothing[:]
         for k in range(1, num + 1):
-            odds = 0.0 if code == GAP_CODE else log(profile.match_MA[k - 1, code] / BACKGROUND[code])
+            odds = (
+                0.0 if code == GAP_CODE else log(profile.match_MA[k - 1, code] / BACKGROUND[code])
+            )
             arriving = [start + begin[k]]
             if k > 1:
                 arriving += [

@@ -89,7 +89,7 @@ def row_weights(
 
     Their sum is the effective number of sequences. Identity is told as
 
-    - own-residues: equal residues / the row's own residues, more than 1 - theta (DeepSequence, EVE);
+    - own-residues: equal residues / the row's residues, more than 1 - theta (DeepSequence, EVE);
     - all-columns: equal letters / columns, gaps being letters, at least 1 - theta (EVcouplings).
 
     Source: Riesselman et al. 2018 (helper.py, gen_alignment); Hopf et al. 2017. Exact: counts are
@@ -162,5 +162,6 @@ def _is_near(
 
 
 def _one_hot(codes_BC: Codes, num_letters: int) -> NDArray[np.float32]:
-    made = codes_BC[:, :, None] == np.arange(num_letters, dtype=np.int8)
-    return made.reshape(len(codes_BC), -1).astype(np.float32)
+    is_letter = codes_BC[:, :, None] == np.arange(num_letters, dtype=np.int8)
+    made: NDArray[np.float32] = is_letter.reshape(len(codes_BC), -1).astype(np.float32)
+    return made

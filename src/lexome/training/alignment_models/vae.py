@@ -41,7 +41,7 @@ def fit_vae(
     the weights from their prior. Encoders see rows with a share of the letters left out. Source:
     Riesselman et al. 2018, equations 3-5.
     """
-    config = config or FamilyVaeConfig(columns=codes_RC.shape[1])
+    config = config or vae_config(codes_RC)
     generator = torch.Generator().manual_seed(derive_seed("family-vae", settings.seed))
     with keep_randomness():
         network = FamilyVae(config)
@@ -78,6 +78,11 @@ def fit_vae(
         "last_weights_divergence": float(of_weights.detach()),
     }
     return VaeFit(network.eval(), facts)
+
+
+def vae_config(codes_RC: Codes) -> FamilyVaeConfig:
+    """The sizes of a family's network."""
+    return FamilyVaeConfig(columns=codes_RC.shape[1])
 
 
 def hide(x_BD: Tensor, share: float, generator: torch.Generator) -> Tensor:
