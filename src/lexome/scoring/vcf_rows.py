@@ -152,7 +152,7 @@ def _score_proteins(
         columns.CONSEQUENCE: [one.consequence if one else "" for one in worst],
         columns.PROTEIN_CHANGE: [one.change if one else "" for one in worst],
         columns.OTHER_TRANSCRIPTS: [
-            "&".join(f"{e.transcript.name}|{e.consequence}|{e.change}" for e in effects[1:])
+            "/".join(f"{e.transcript.name}|{e.consequence}|{e.change}" for e in effects[1:])
             for effects in found
         ],
     }
