@@ -86,7 +86,7 @@ def test_a_header_is_asked_for_and_a_region_placed(tmp_path: Path, capsys):
         inside.write_text("".join(line for line in file if line.startswith("17\t")))
     gff = tmp_path / "none.gff"
     gff.write_text("17\ts\tCDS\t43000001\t43000009\t.\t+\t0\tID=p\n")
-    with pytest.raises(InputError, match="--no-header"):
+    with pytest.raises(InputError, match=r"line 1: saw a row .*`--no-header`"):
         annotate_vcf(inside, tmp_path / "out.csv", fasta, gff=gff, offset="17:42425000")
     annotate_vcf(inside, tmp_path / "out.csv", fasta, gff=gff, offset="17:42425000", no_header=True)
     table = pl.read_csv(tmp_path / "out.csv")
