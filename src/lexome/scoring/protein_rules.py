@@ -1,0 +1,126 @@
+"""The rules by which a protein model scores mutants, each with its definition and source."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lexome.errors import InputError
+from lexome.inference.causal import is_causal
+from lexome.inference.ensemble import Ensemble
+from lexome.inference.model import Model
+from lexome.scoring.marginals import (
+    make_joint_marginal,
+    make_masked_marginal,
+    make_mutant_marginal,
+    make_seen_marginal,
+)
+from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.sequence.mutations import Mutant
+
+Maker = Callable[[Model, "ProteinRule", str, str], MutantScorer]  # model, rule, its name, long
+
+
+class ProteinRule(NamedTuple):
+    """How mutants are scored. The definition goes to every output."""
+
+    make: Maker
+    definition: str
+    cost: str  # readings of the model, in words
+
+
+def find_protein_rule(name: str | None, model: Model) -> str:
+    """The name of a rule; where none is asked for the cheapest of the model's kind.
+
+    Raises:
+        InputError: no such rule.
+    """
+    if name is None:
+        return "log-likelihood-difference" if is_causal(model.network) else "wt-marginal"
+    if name not in PROTEIN_RULES:
+        raise InputError(
+            f"rule {name!r}", "no such rule", ", ".join(PROTEIN_RULES), "`--rule wt-marginal`"
+        )
+    return name
+
+
+def make_mutant_scorer(
+    model: Model | Ensemble, rule: str | None = None, long: str = "refuse"
+) -> MutantScorer:
+    """A rule made ready for a protein model, or for the mean of several.
+
+    Args:
+        model: from `lexome.load` or `lexome.load_ensemble`.
+        rule: one of PROTEIN_RULES; by default wt-marginal, of causal models
+            log-likelihood-difference.
+        long: what becomes of proteins beyond the context: refuse, whole or window.
+
+    Raises:
+        InputError: no such rule, or a model that it is not for.
+    """
+    if isinstance(model, Ensemble):
+        return mean_scorer([make_mutant_scorer(one, rule, long) for one in model.models])
+    name = find_protein_rule(rule, model)
+    found = PROTEIN_RULES[name]
+    return found.make(model, found, name, long)
+
+
+def mean_scorer(scorers: Sequence[MutantScorer]) -> MutantScorer:
+    """The mean of several models' scores by one rule, as the five of ESM-1v are published."""
+    first = scorers[0]
+
+    def compute(sequence: str, mutants: Sequence[Mutant]) -> list[float | str]:
+        columns = [scorer.compute(sequence, mutants) for scorer in scorers]
+        means = list[float | str]()
+        for answers in zip(*columns, strict=True):
+            reason = next((answer for answer in answers if isinstance(answer, str)), "")
+            means.append(reason or float(np.mean(answers)))
+        return means
+
+    tables = [scorer.table for scorer in scorers if scorer.table is not None]
+
+    def table(sequence: str) -> FloatArray:
+        mean: FloatArray = np.mean([one(sequence) for one in tables], axis=0)
+        return mean
+
+    return MutantScorer(
+        first.rule,
+        f"Mean over {len(scorers)} models of: {first.definition}",
+        tuple(scorer.fingerprint for scorer in scorers),
+        compute,
+        table if len(tables) == len(scorers) else None,
+    )
+
+
+PROTEIN_RULES = {
+    "wt-marginal": ProteinRule(
+        make_seen_marginal,
+        "Sum over the changed residues of log p(new) - log p(old) at their place, read off one "
+        "pass over the wild type as it is; probabilities among the whole vocabulary, natural "
+        "logarithms. Higher: more likely than the wild type. Source: Meier et al. 2021 "
+        "(wild-type marginals); facebookresearch/esm examples/variant-prediction.",
+        "one",
+    ),
+    "masked-marginal": ProteinRule(
+        make_masked_marginal,
+        "Sum over the changed residues of log p(new) - log p(old) at their place, that place alone "
+        "masked in the wild type; probabilities among the whole vocabulary, natural logarithms. "
+        "Higher: more likely than the wild type. Source: facebookresearch/esm examples/"
+        "variant-prediction (masked-marginals) and ProteinGym, both with one mask at a time.",
+        "one a position",
+    ),
+    "masked-marginal-joint": ProteinRule(
+        make_joint_marginal,
+        "As masked-marginal, with all changed places of a mutant masked at once. Source: Meier et "
+        "al. 2021, equation of the masked marginals; the same as masked-marginal for one change.",
+        "one a set of positions",
+    ),
+    "mutant-marginal": ProteinRule(
+        make_mutant_marginal,
+        "Sum over the changed residues of log p(new) - log p(old) at their place, read off one "
+        "pass over the mutant as it is; probabilities among the whole vocabulary, natural "
+        "logarithms. Higher: more likely than the wild type. Source: Meier et al. 2021 (mutant "
+        "marginals).",
+        "one a mutant",
+    ),
+}
