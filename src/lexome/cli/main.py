@@ -15,6 +15,7 @@ from lexome.cli import (
     convert,
     doctor,
     embed,
+    evaluate,
     explain,
     finetune,
     generate,
@@ -56,6 +57,7 @@ VERBS: dict[
 }
 for name, (function, examples) in VERBS.items():
     app.command(name=name, epilog=examples)(function)
+app.add_typer(evaluate.app, name="evaluate")  # `lexome evaluate SUITE`: a function a suite
 
 
 @app.callback(invoke_without_command=True)

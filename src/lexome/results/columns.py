@@ -55,6 +55,14 @@ PROTEIN_CHANGE = "protein_change"
 PROTEIN_SCORE = "protein_score"
 ASSAY = "assay"
 PUBLISHED = "published"
+PUBLISHED_MCC = "published_mcc"
+COMPARABLE = "comparable"
+UNSCORED = "unscored"
+NDCG = "ndcg"
+TOP_RECALL = "top_recall"
+NOTE = "note"
+TASK = "task"
+PREVALENCE = "prevalence"
 # pairs of rows
 ROW_A = "row_a"
 ROW_B = "row_b"
@@ -122,7 +130,7 @@ MEANINGS = {
     WINDOWS: "in how many overlapping windows the sequence went through the model; 1 is whole",
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",
-    GROUP: "number of the similarity group of the row",
+    GROUP: "similarity group of the row; in figures, the rows that they are of",
     REASON: "why there is no result for the row; empty where there is one",
     PROBABILITY: "predicted probability of the positive class, or of the predicted one",
     PREDICTION: "predicted class or classes, by the saved threshold",
@@ -163,7 +171,15 @@ MEANINGS = {
     PROTEIN_CHANGE: "the change of the protein in HGVS's spelling, such as p.Ala12Gly",
     PROTEIN_SCORE: "score of the protein change by the protein model",
     ASSAY: "name of the deep mutational scan",
-    PUBLISHED: "what was published for the same model and assay",
+    PUBLISHED: "what was published for the same assay, by the model named in `against`",
+    PUBLISHED_MCC: "its published MCC",
+    COMPARABLE: "whether the published value is of the same rows: yes, nearly or no",
+    UNSCORED: "rows without a score, left out of the figures",
+    NDCG: "normalised discounted cumulative gain of the tenth ranked highest",
+    TOP_RECALL: "share of the best tenth that is ranked within the best tenth",
+    TASK: "what was to be told from what",
+    PREVALENCE: "share of the rows that are positive",
+    NOTE: "what a reader must know of the row; empty for nothing",
     ROW_A: "number of the first row of a pair, from 1",
     ROW_B: "number of the second row of a pair, from 1",
     ID_A: "id of the first row of a pair",
@@ -218,6 +234,8 @@ PREFIXES = {  # families of columns, one for each label or dimension
     "prediction_": "predicted value of one label: prediction_<label>",
     "threshold_": "threshold of one label: threshold_<label>",
     "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>",
+    "low_": "lower end of the 95 % interval of a metric: low_<metric>",
+    "high_": "upper end of the 95 % interval of a metric: high_<metric>",
     "input_": "a column of the user's own table that is carried along: input_<column>",
 }
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lexome.errors import InputError
 from lexome.scoring.mutants import FloatArray, MutantScorer, score_mutants
-from lexome.sequence.mutations import AMINO_ACIDS, Mutant, parse_mutant
+from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant, parse_mutant
 
 Ints = NDArray[np.int64]
 
@@ -25,23 +25,25 @@ class Scored(NamedTuple):
 def score_texts(scorer: MutantScorer, sequence: str, texts: Sequence[str]) -> Scored:
     """Score mutants by their texts (`A12G:C45D`), in order; what cannot be scored says why.
 
-    A rule with a table is asked once, and all plain substitutions are summed from it in arrays:
-    150,000 mutants in about a second. Everything else (insertions, other spellings, a residue that
-    disagrees, a place without a score) takes the plain way, `score_texts_plainly`, one by one; a
-    test holds both to each other.
+    A rule with a table is additive: it is asked once for each single substitution that occurs, and
+    multiple ones are summed in arrays, 150,000 mutants in about a second. Everything else
+    (insertions, other spellings, a residue that disagrees, a place without a score) takes the plain
+    way, `score_texts_plainly`, one by one; a test holds both to each other.
     """
     if scorer.table is None:
         return score_texts_plainly(scorer, sequence, texts)
     row_E, place_E, ref_E, alt_E, is_odd = _read_plain(texts)
     letters = np.frombuffer(sequence.encode("latin-1", "replace"), np.uint8)
-    inside_E = (place_E >= 0) & (place_E < len(letters))
-    is_odd[row_E[~inside_E]] = True
-    at_E = np.where(inside_E, place_E, 0)
-    if len(letters):
-        is_odd[row_E[letters[at_E] != ref_E]] = True
-    value_E = scorer.table(sequence)[at_E, alt_E] if len(letters) else np.zeros(len(row_E))
-    is_odd[row_E[np.isnan(value_E)]] = True
-    scores_N = np.bincount(row_E, np.nan_to_num(value_E), minlength=len(texts)).astype(np.float64)
+    is_right_E = place_E < len(letters)
+    is_right_E[is_right_E] = letters[place_E[is_right_E]] == ref_E[is_right_E]
+    is_odd[row_E[~is_right_E]] = True
+    keys, which = np.unique(place_E * 256 + alt_E, return_inverse=True)
+    singles = {int(key): Edit(*_spell(key, sequence)) for key in keys if key // 256 < len(letters)}
+    answers = scorer.compute(sequence, [Mutant((edit,)) for edit in singles.values()])
+    gain_of = {k: np.nan if isinstance(a, str) else a for k, a in zip(singles, answers, strict=True)}
+    gain_E = np.array([gain_of.get(int(key), np.nan) for key in keys], np.float64)[which]
+    is_odd[row_E[np.isnan(gain_E)]] = True
+    scores_N = np.bincount(row_E, np.nan_to_num(gain_E), minlength=len(texts)).astype(np.float64)
     odd = np.flatnonzero(is_odd)
     if not len(odd):
         return Scored(scores_N, {})
@@ -73,8 +75,8 @@ def score_texts_plainly(scorer: MutantScorer, sequence: str, texts: Sequence[str
 def _read_plain(texts: Sequence[str]) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
     """The substitutions of all texts that are spelled `A12G:C45D`, and which texts are not.
 
-    Row (from 0), place (from 0), the reference's letter as its byte, and the alternative as its
-    column among AMINO_ACIDS, one a substitution; whether a text is anything else, one a text.
+    Row (from 0), place (from 0) and the bytes of both letters, one a substitution; whether a text
+    is anything else (nothing changed and one residue changed twice among it), one a text.
     """
     frame = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).with_row_index("row")
     parts = frame.with_columns(pl.col("text").str.split(":")).explode("text")
@@ -85,21 +87,24 @@ def _read_plain(texts: Sequence[str]) -> tuple[Ints, Ints, Ints, Ints, NDArray[n
         pl.col("text").str.extract(pattern, 2).cast(pl.Int64).alias("place"),
         pl.col("text").str.extract(pattern, 3).alias("alt"),
     )
+    is_plain = (pl.col("place") > 0) & (pl.col("ref") != pl.col("alt"))
+    is_twice = pl.struct("row", "place").is_duplicated()
     is_odd = np.zeros(len(texts), bool)
-    is_odd[read.filter(pl.col("place").is_null())["row"].to_numpy()] = True
-    twice = read.filter(pl.struct("row", "place").is_duplicated())["row"].unique()
-    is_odd[twice.to_numpy()] = True
-    read = read.drop_nulls()
-    column_of = np.zeros(256, np.int64)
-    column_of[[ord(letter) for letter in AMINO_ACIDS]] = np.arange(len(AMINO_ACIDS))
+    is_odd[read.filter(~is_plain.fill_null(False) | is_twice)["row"].to_numpy()] = True
+    read = read.filter(is_plain)
     return (
         read["row"].to_numpy().astype(np.int64),
         read["place"].to_numpy() - 1,
         _bytes_of(read["ref"]),
-        column_of[_bytes_of(read["alt"])],
+        _bytes_of(read["alt"]),
         is_odd,
     )
 
 
 def _bytes_of(letters: pl.Series) -> Ints:
     return np.frombuffer("".join(letters.to_list()).encode(), np.uint8).astype(np.int64)
+
+
+def _spell(key: int, sequence: str) -> tuple[str, int, str]:
+    place, alt = divmod(int(key), 256)
+    return sequence[place], place + 1, chr(alt)
