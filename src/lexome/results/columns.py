@@ -62,6 +62,8 @@ NDCG = "ndcg"
 TOP_RECALL = "top_recall"
 NOTE = "note"
 TASK = "task"
+HELD_OUT = "held_out"
+SPLITS = "splits"
 PREVALENCE = "prevalence"
 # pairs of rows
 ROW_A = "row_a"
@@ -177,6 +179,8 @@ MEANINGS = {
     UNSCORED: "rows without a score, left out of the figures",
     NDCG: "normalised discounted cumulative gain of the tenth ranked highest",
     TOP_RECALL: "share of the best tenth that is ranked within the best tenth",
+    HELD_OUT: "rows that were judged and never trained on",
+    SPLITS: "how often the rows were split anew",
     TASK: "what was to be told from what",
     PREVALENCE: "share of the rows that are positive",
     NOTE: "what a reader must know of the row; empty for nothing",
