@@ -22,6 +22,8 @@ _HOMES = {
     "embed_residues": "lexome.inference.embed",
     "generate": "lexome.generation.generate",
     "score": "lexome.scoring.score",
+    "scan": "lexome.scoring.scan",
+    "score_variants": "lexome.scoring.variants",
     "finetune": "lexome.training.finetune",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from lexome.inference.ensemble import load_ensemble as load_ensemble
     from lexome.inference.model import load as load
     from lexome.inference.model import load_alignment_model as load_alignment_model
+    from lexome.scoring.scan import scan as scan
     from lexome.scoring.score import score as score
+    from lexome.scoring.variants import score_variants as score_variants
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

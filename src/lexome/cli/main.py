@@ -24,7 +24,9 @@ from lexome.cli import (
     plan,
     predict,
     pretrain,
+    scan,
     score,
+    variants,
 )
 from lexome.devices import wait_politely
 from lexome.errors import Interrupted, LexomeError
@@ -54,7 +56,9 @@ VERBS: dict[
     "plan": (plan.plan, plan.EXAMPLES),
     "predict": (predict.predict, predict.EXAMPLES),
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
+    "scan": (scan.scan, scan.EXAMPLES),
     "score": (score.score, score.EXAMPLES),
+    "variants": (variants.variants, variants.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
 for name, (function, examples) in VERBS.items():
@@ -81,15 +85,15 @@ _arrived: list[str] = []  # names of the signals that came
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal.
+    Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal, 4 done
+    but some rows carry a reason instead of a result.
     """
     wait_politely()
     _arrived.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = int(app(standalone_mode=False) or 0)  # an Exit inside comes back as its code
     except typer.Exit as stop:
         code = stop.exit_code
     except typer.Abort:

@@ -34,6 +34,10 @@ Set = Annotated[
 ]
 
 
+Long = Annotated[str, typer.Option(help="Beyond the context: refuse, window or whole.")]
+Dtype = Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")]
+
+
 def overrides(texts: list[str] | None) -> dict[str, str]:
     """What `--set` puts in the place of a recipe's values."""
     return dict(_pair(text) for text in texts or [])

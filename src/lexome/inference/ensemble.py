@@ -84,3 +84,33 @@ def load_ensemble(
     """
     wanted = members_of(names) if isinstance(names, str) else list(names)
     return Ensemble([load(name, dtype, device, offline) for name in wanted])
+
+
+def load_together(
+    name: str, dtype: str = "fp32", device: str = "auto", offline: bool = False
+) -> Model | Ensemble:
+    """One model, or an ensemble: of the catalogue (`esm1v`), or names with commas between."""
+    members = [one for part in name.split(",") for one in members_of(part.strip())]
+    if len(members) == 1:
+        return load(members[0], dtype, device, offline)
+    return load_ensemble(members, dtype, device, offline)
+
+
+def describe(loaded: Model | Ensemble) -> dict[str, object]:
+    """What of a model, or of each of several, goes into the provenance of an output."""
+    models = loaded.models if isinstance(loaded, Ensemble) else (loaded,)
+    cards = [model.card for model in models]
+
+    def told(values: Sequence[object]) -> object:
+        return values[0] if len(values) == 1 else list(values)
+
+    return {
+        "model": ", ".join(card.name for card in cards),
+        "source": told([card.source for card in cards]),
+        "revision": told([card.revision for card in cards]),
+        "sha256": told([card.sha256 for card in cards]),
+        "licence": told([card.licence for card in cards]),
+        "parameters": sum(card.parameters for card in cards),
+        "dtype": models[0].dtype,
+        "device": models[0].device,
+    }

@@ -111,8 +111,9 @@ PROTEIN_RULES = {
     ),
     "masked-marginal-joint": ProteinRule(
         make_joint_marginal,
-        "As masked-marginal, with all changed places of a mutant masked at once. Source: Meier et "
-        "al. 2021, equation of the masked marginals; the same as masked-marginal for one change.",
+        "As masked-marginal, with all changed places of a mutant masked at once; the same for one "
+        "change. Higher: more likely than the wild type. Source: Meier et al. 2021 (equation of "
+        "the masked marginals).",
         "one a set of positions",
     ),
     "mutant-marginal": ProteinRule(

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from lexome.batches.packing import Packed
 from lexome.batches.windows import check_length, parse_long, plan_windows
 from lexome.errors import InputError
 from lexome.inference.model import Model
-from lexome.inference.runner import Piece, run_batches
+from lexome.scoring.masked import Question, ask, check_encoder
 from lexome.sequence.mutations import AMINO_ACIDS
 
 FloatArray = NDArray[np.float64]
@@ -33,43 +33,30 @@ def check_masked(model: Model) -> None:
     Raises:
         InputError: a causal model, a model of DNA, or weights without a language-model head.
     """
+    check_encoder(model, "marginals of amino acids")
     tokenizer, name = model.tokenizer, f"model {model.card.name}"
-    wanted = "a masked language model of proteins"
-    remedy = "protein-mini, or a model of the ESM family"
-    if not tokenizer.alphabet.is_protein:
-        raise InputError(name, f"letters of {tokenizer.alphabet.name}", wanted, remedy)
-    if tokenizer.mask_id < 0 or getattr(model.network, "language_model_head", None) is None:
-        raise InputError(name, "no head that fills in a masked residue", wanted, remedy)
-    if not tokenizer.is_per_letter:
-        raise InputError(name, "tokens of several residues", "a token a residue", remedy)
+    if not tokenizer.alphabet.is_protein or not tokenizer.is_per_letter:
+        seen = f"tokens of {tokenizer.alphabet.name}"
+        raise InputError(name, seen, "one of proteins, a token a residue", "protein-mini")
 
 
 def read_at(model: Model, asked: Iterable[Asked]) -> Iterator[FloatArray]:
     """Natural logarithms (P, A) at the places of each text, in order.
 
     Probabilities are shared out among the whole vocabulary, as fair-esm's published code does.
-    The head is computed at the asked places only.
     """
-    network, waiting = model.network, list[Asked]()
     letters_A = torch.tensor([model.tokenizer.id_of[a] for a in AMINO_ACIDS], device=model.device)
 
-    def hand_over() -> Iterator[Piece]:
-        for one in asked:
-            waiting.append(one)
-            yield Piece(one.name, one.ids)
+    def pick(log_p_PV: Tensor, labels_P: Tensor) -> Tensor:
+        return log_p_PV[:, letters_A]
 
-    def compute(packed: Packed) -> list[FloatArray]:
-        hidden_TD = network(*packed)
-        mine = waiting[: len(packed.layout.lengths)]  # batches come in order
-        starts = packed.layout.bounds
-        rows = [start + at for start, one in zip(starts, mine, strict=False) for at in one.places]
-        logits_PV = network.logits(hidden_TD[torch.tensor(rows, device=model.device)]).float()
-        found_PA = logits_PV.log_softmax(-1)[:, letters_A].double().cpu().numpy()
-        ends = np.cumsum([len(one.places) for one in mine])[:-1]
-        del waiting[: len(mine)]  # at the end: a batch that does not fit comes again in halves
-        return np.split(found_PA, ends)
-
-    yield from run_batches(hand_over(), compute, model.device)
+    questions = (
+        Question(one.name, np.array(one.ids), places, np.zeros_like(places))
+        for one in asked
+        for places in [np.array(one.places)]
+    )
+    for found_PA in ask(model, questions, pick):
+        yield found_PA.astype(np.float64)
 
 
 def find_limit(model: Model, length: int, long: str, name: str = "the reference") -> int:
