@@ -21,7 +21,6 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A table by its ending; else on the terminal alone."),
 ]
-Long = Annotated[str, typer.Option(help="Beyond the context: refuse, whole or window.")]
 NO_MODEL = "blosum62"  # the rule that needs none
 
 app = typer.Typer(
@@ -52,8 +51,8 @@ def proteingym(
         str | None,
         typer.Option(help="Published model put beside, such as 'Site-Independent'; else its own."),
     ] = None,
-    long: Long = "refuse",
-    dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    long: options.Long = "refuse",
+    dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -104,7 +103,7 @@ def brca1(
     ] = None,
     data: Data = None,
     output: Output = None,
-    dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -116,10 +115,12 @@ def brca1(
     SIFT stand beside.
     """
     from lexome.suites.brca1 import judge_brca1, open_brca1, score_missense
+    from lexome.suites.classes import Floats
 
     suite = open_brca1(data)
     options.say("Checked", f"{len(suite.variants):,} reference bases agree", quiet)
-    ours, facts = {}, {}
+    ours: dict[str, Floats] = {}
+    facts: dict[str, object] = {}
     if protein_model or protein_rule:
         name, scorer, facts = _load_scorer(
             protein_model, protein_rule, "refuse", dtype, device, offline, quiet
@@ -196,25 +197,14 @@ def _load_scorer(
             "a model and a rule of its kind, or --rule blosum62 alone",
             "-m protein-mini --rule wt-marginal",
         )
-    from lexome.checkpoints.catalogue import ensembles
-    from lexome.inference.ensemble import load_ensemble
-    from lexome.inference.model import load
+    from lexome.inference.ensemble import Ensemble, describe, load_together
     from lexome.scoring.protein_rules import make_mutant_scorer
 
-    if model in ensembles():
-        several = load_ensemble(model, dtype=dtype, device=device, offline=offline)
-        members = {one.card.name: one.card.sha256 for one in several.models}
-        options.say("Model", f"{model}: {', '.join(members)} together, {dtype}", quiet)
-        facts: dict[str, object] = {"model": model, "members": members, "dtype": dtype}
-        return model, make_mutant_scorer(several, rule, long), facts
-    loaded = load(model, dtype=dtype, device=device, offline=offline)
-    card = loaded.card
-    options.say(
-        "Model", f"{card.name}: {card.parameters:,} parameters, {dtype} on {loaded.device}", quiet
-    )
-    facts = {"model": card.name, "source": card.source, "revision": card.revision}
-    facts |= {"sha256": card.sha256, "licence": card.licence, "dtype": dtype}
-    return card.name, make_mutant_scorer(loaded, rule, long), facts | {"device": loaded.device}
+    loaded = load_together(model, dtype, device, offline)
+    facts = describe(loaded)
+    name = model if isinstance(loaded, Ensemble) else str(facts["model"])
+    options.say("Model", f"{name}: {dtype} on {facts['device']}", quiet)
+    return name, make_mutant_scorer(loaded, rule, long), facts
 
 
 _PROTEINGYM = """\b

@@ -52,9 +52,13 @@ def fewshot(
         unscored = int(found["value"].null_count())
         options.say("Saved", f"{output}: {found.height:,} rows, {unscored:,} with a reason", quiet)
         options.answer({"output": output, "rows": found.height, "unscored": unscored}, json)
+        if unscored:
+            raise typer.Exit(4)
         return
     if label is None:
-        raise InputError("lexome fewshot", "no --label", "the column of measurements", "--label NAME")
+        raise InputError(
+            "lexome fewshot", "no --label", "the column of measurements", "--label NAME"
+        )
     try:
         asked = [int(size) for size in sizes.split(",")]
     except ValueError:

@@ -12,6 +12,7 @@ import typer
 
 from lexome import __version__
 from lexome.cli import (
+    calibrate,
     convert,
     doctor,
     embed,
@@ -44,6 +45,7 @@ app = typer.Typer(
 VERBS: dict[
     str, tuple[Callable[..., None], str]
 ] = {  # one line a verb: its function and the examples that end its help
+    "calibrate": (calibrate.calibrate, calibrate.EXAMPLES),
     "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),

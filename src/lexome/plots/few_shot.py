@@ -1,4 +1,4 @@
-"""The learning curve of few labels: how well each way ranks held-out mutants, by labels trained on."""
+"""The learning curve of few labels: how well held-out mutants are ranked, by labels trained on."""
 
 import numpy as np
 import polars as pl

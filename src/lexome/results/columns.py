@@ -62,6 +62,7 @@ NDCG = "ndcg"
 TOP_RECALL = "top_recall"
 NOTE = "note"
 TASK = "task"
+OBSERVED = "observed"
 HELD_OUT = "held_out"
 SPLITS = "splits"
 PREVALENCE = "prevalence"
@@ -181,6 +182,7 @@ MEANINGS = {
     TOP_RECALL: "share of the best tenth that is ranked within the best tenth",
     HELD_OUT: "rows that were judged and never trained on",
     SPLITS: "how often the rows were split anew",
+    OBSERVED: "share of the rows that were positive in truth",
     TASK: "what was to be told from what",
     PREVALENCE: "share of the rows that are positive",
     NOTE: "what a reader must know of the row; empty for nothing",

@@ -40,14 +40,16 @@ def score_texts(scorer: MutantScorer, sequence: str, texts: Sequence[str]) -> Sc
     keys, which = np.unique(place_E * 256 + alt_E, return_inverse=True)
     singles = {int(key): Edit(*_spell(key, sequence)) for key in keys if key // 256 < len(letters)}
     answers = scorer.compute(sequence, [Mutant((edit,)) for edit in singles.values()])
-    gain_of = {k: np.nan if isinstance(a, str) else a for k, a in zip(singles, answers, strict=True)}
+    gain_of = {
+        k: np.nan if isinstance(a, str) else a for k, a in zip(singles, answers, strict=True)
+    }
     gain_E = np.array([gain_of.get(int(key), np.nan) for key in keys], np.float64)[which]
     is_odd[row_E[np.isnan(gain_E)]] = True
     scores_N = np.bincount(row_E, np.nan_to_num(gain_E), minlength=len(texts)).astype(np.float64)
     odd = np.flatnonzero(is_odd)
     if not len(odd):
         return Scored(scores_N, {})
-    rest = score_texts_plainly(scorer, sequence, [texts[i] for i in odd])
+    rest = score_texts_plainly(scorer, sequence, [texts[int(i)] for i in odd])
     scores_N[odd] = rest.scores
     return Scored(scores_N, {int(odd[i]): reason for i, reason in rest.reasons.items()})
 

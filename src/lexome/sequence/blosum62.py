@@ -32,7 +32,7 @@ Y -2 -2 -3 -2  3 -3  2 -1 -2 -1 -1 -2 -3 -1 -2 -2 -2 -1  2  7
 
 def _read(text: str) -> dict[tuple[str, str], int]:
     """The table as (row, column) -> score; the columns are in the order of AMINO_ACIDS."""
-    found = {}
+    found: dict[tuple[str, str], int] = {}
     for line in text.strip().splitlines():
         row, *values = line.split()
         found |= {(row, to): int(v) for to, v in zip(AMINO_ACIDS, values, strict=True)}

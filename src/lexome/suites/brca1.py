@@ -1,6 +1,6 @@
-"""BRCA1's 3,893 single-base variants: which of them break the gene, by our scores and published ones.
+"""BRCA1's 3,893 single-base variants: which break the gene, by our scores and published ones.
 
-Source: Findlay et al. 2018, Nature 562:217; the task is Evo 2's (loss of function against the rest).
+Source: Findlay et al. 2018, Nature 562:217; the task is Evo 2's (loss of function or not).
 """
 
 # Letters: N rows.

@@ -1,7 +1,7 @@
 """ProteinGym's assays by any rule: figures of every assay beside the published ones, and means.
 
-Source: Notin et al. 2023, "ProteinGym", NeurIPS Datasets and Benchmarks; the definitions are those of
-its published code (`evaluation/ranking.py`), the tasks stand in `tasks/proteingym.toml`.
+Source: Notin et al. 2023, "ProteinGym", NeurIPS Datasets and Benchmarks; the definitions are those
+of its published code (`evaluation/ranking.py`), the tasks stand in `tasks/proteingym.toml`.
 """
 
 # Letters: N rows.
@@ -128,7 +128,9 @@ def judge_assay(assay: Assay, judge: Judge) -> dict[str, Any]:
     scored = score_texts(judge.scorer, assay.wild_type, rows.mutants)
     there = np.isfinite(scored.scores)
     if judge.keep is not None:
-        _keep_scores(judge.keep / f"{assay.name}.parquet", judge, rows, scored.scores, scored.reasons)
+        _keep_scores(
+            judge.keep / f"{assay.name}.parquet", judge, rows, scored.scores, scored.reasons
+        )
     count, unscored = int(there.sum()), int((~there).sum())
     notes = [assay.note] if assay.note else []
     facts: dict[str, Any] = {

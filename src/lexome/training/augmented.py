@@ -1,6 +1,6 @@
 """Augmented regression: ridge on which residue stands where, helped by any zero-shot score.
 
-Source: Hsu, Nisonoff, Fannjiang and Listgarten 2022, Nature Biotechnology 40:1114, "Learning protein
+Source: Hsu, Nisonoff, Fannjiang, Listgarten 2022, Nature Biotechnology 40:1114, "Learning protein
 fitness models from evolutionary and assay-labeled data". As there, the score is one more column,
 nearly without a penalty, beside the one-hot residues under a common one, which cross-validation
 within the training rows chooses by Spearman.
@@ -30,8 +30,8 @@ Feature = tuple[int, str]  # position from 1, residue
 class OneHot(NamedTuple):
     """Mutants as sparse rows: +1 for the residue that stands there now, -1 for the one before.
 
-    That is the one-hot coding of whole sequences less that of the wild type, so with a free intercept
-    ridge gives the same predictions as on whole sequences, whatever their length.
+    That is the one-hot coding of whole sequences less that of the wild type, so with a free
+    intercept ridge gives the same predictions as on whole sequences, whatever their length.
     """
 
     features: list[Feature]
@@ -137,7 +137,7 @@ def solve(kernel: Kernel, free_NP: Floats, label_N: Floats, penalty: float) -> S
     right_P = turned_NP.T @ (shrink_N * turned_N)
     free_P = np.linalg.solve(left_PP, right_P)
     dual_N = kernel.vectors_NN @ (shrink_N * (turned_N - turned_NP @ free_P))
-    return Solution(free_P, dual_N)
+    return Solution(np.asarray(free_P, np.float64), np.asarray(dual_N, np.float64))
 
 
 def standardise(score_N: Floats) -> tuple[float, float]:
@@ -157,7 +157,7 @@ def free_columns(num: int, score_N: Floats | None, mean: float, scale: float) ->
 def choose_penalty(
     gram_NN: Floats, label_N: Floats, score_N: Floats | None, seed: int | str = 0
 ) -> float:
-    """The penalty of the best mean Spearman over five folds of these rows; of equal ones the larger.
+    """The penalty of the best mean Spearman over five folds of these rows; of equals the larger.
 
     A fold in which Spearman is undefined counts 0. Fewer rows than ten get a fold for every two.
     """
@@ -267,7 +267,9 @@ def _finite(values: Sequence[float] | Floats, num: int, where: str) -> Floats:
     found = np.asarray(values, np.float64)
     if found.shape != (num,) or not np.isfinite(found).all():
         raise InputError(
-            where, f"{found.shape[0]} values, {int((~np.isfinite(found)).sum())} of them not finite",
-            f"{num} finite numbers", "leaving out the rows without one",
-        )  # fmt: skip
+            where,
+            f"{found.size} values, {int((~np.isfinite(found)).sum())} of them not finite",
+            f"{num} finite numbers",
+            "leaving out the rows without one",
+        )
     return found

@@ -1,4 +1,4 @@
-"""Learning curves of few labels: how much 24, 96 or 1,000 labelled mutants add to a zero-shot score."""
+"""Learning curves of few labels: how much 24, 96 or 1,000 of them add to a zero-shot score."""
 
 # Letters: N rows, S splits.
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Few-shot, end to end: a labelled table in; the learning curve, a picture and a saved model out."""
+"""Few-shot, end to end: a labelled table in; learning curve, picture and a saved model out."""
 
 # Letters: N rows.
 import shutil
@@ -129,7 +129,9 @@ def run_few_shot(
         InputError: a folder that stands there already, or too few rows.
     """
     if output.exists() and not overwrite:
-        raise InputError(str(output), "something there", "a new folder", "another -o or --overwrite")
+        raise InputError(
+            str(output), "something there", "a new folder", "another -o or --overwrite"
+        )
     points = draw_curve_points(
         rows.mutants, rows.labels, rows.scores, sizes, num_splits, seed, advance
     )
@@ -177,7 +179,7 @@ def load_augmented(folder: Path) -> Augmented:
         raise InputError(
             str(folder), "no saved model", f"{SETTINGS} and {WEIGHTS}", "lexome fewshot ... -o DIR"
         )
-    saved = read_json(folder / SETTINGS)
+    saved: dict[str, Any] = read_json(folder / SETTINGS)
     weights_F = load_file(folder / WEIGHTS).get("weights", np.zeros(0))
     if saved.get("format") != FORMAT or len(saved.get("features", [])) != len(weights_F):
         raise InputError(
@@ -185,12 +187,15 @@ def load_augmented(folder: Path) -> Augmented:
         )
     features = [(int(name[:-1]), name[-1]) for name in saved["features"]]
     reference = {int(place): letter for place, letter in saved["reference"].items()}
-    plain = {k: saved[k] for k in Augmented._fields if k in saved and k not in ("features",)}
-    plain |= {"features": features, "weights_F": weights_F, "reference": reference}
-    return Augmented(**plain)
+    plain: dict[str, Any] = {k: saved[k] for k in Augmented._fields if k in saved}
+    return Augmented(
+        **plain | {"features": features, "weights_F": weights_F, "reference": reference}
+    )
 
 
-def predict_table(model: Augmented, source: Any, score: str | None, mutant: str | None) -> pl.DataFrame:
+def predict_table(
+    model: Augmented, source: Any, score: str | None, mutant: str | None
+) -> pl.DataFrame:
     """A row for each row of the table: mutant, predicted value, or the reason why there is none."""
     table = pl.concat(read_table(source), how="vertical_relaxed")
     where = str(source) if isinstance(source, str | Path) else "table"
