@@ -64,8 +64,6 @@ def proteingym(
     the assay where it stopped. Published values stand beside where the rows are the same.
     """
     from lexome.progress import show_progress
-    from lexome.results import columns
-    from lexome.results.tables import print_table
     from lexome.suites.proteingym import (
         Judge,
         aggregate,
@@ -87,10 +85,20 @@ def proteingym(
     means = aggregate(table, found)
     if json:
         options.answer({"assays": table.to_dicts(), "means": means.to_dicts()}, True)
-        return
+    else:
+        _show_assays(table, means)
+    _say_saved(output, table, quiet)
+    if lacking := int(table["spearman"].is_null().sum()):
+        options.say("Reasons", f"{lacking} assays have no figures: see the column note", quiet)
+        raise typer.Exit(4)
+
+
+def _show_assays(table: "pl.DataFrame", means: "pl.DataFrame") -> None:
+    from lexome.results import columns
+    from lexome.results.tables import print_table
+
     print_table(_rounded(table.drop(columns.MODEL, columns.RULE)), most_rows=len(table))
     print_table(_rounded(means), "means of the comparable assays, as ProteinGym's")
-    _say_saved(output, table, quiet)
 
 
 def brca1(

@@ -59,8 +59,8 @@ def fit_calibration(
     """Fit and judge a calibration.
 
     The judged probabilities come from five outer folds, in each of which the method is chosen
-    anew by folds of its own: nothing of a held-out row or of its group is in them. What is handed over
-    is then fitted, and its method chosen, on all rows.
+    anew by folds of its own: nothing of a held-out row or of its group is in them. What is
+    handed over is then fitted, and its method chosen, on all rows.
 
     Args:
         truth: (N,) 0 or 1.

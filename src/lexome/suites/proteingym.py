@@ -20,7 +20,7 @@ from lexome.io.unique_ids import Place
 from lexome.progress import Progress
 from lexome.results import columns
 from lexome.results.tables import write_table
-from lexome.scoring.additive import score_texts
+from lexome.scoring.additive import Scored, score_texts
 from lexome.scoring.mutants import MutantScorer
 from lexome.suites.assays import Assay, AssayRows, find_assays, fingerprint_of, read_assay
 from lexome.suites.shared_folder import find_folder, read_tasks, shared_roots
@@ -125,7 +125,10 @@ def judge_assay(assay: Assay, judge: Judge) -> dict[str, Any]:
     substitutions of one site share what the site is.
     """
     rows = read_assay(assay)
-    scored = score_texts(judge.scorer, assay.wild_type, rows.mutants)
+    try:
+        scored = score_texts(judge.scorer, assay.wild_type, rows.mutants)
+    except InputError as error:  # a protein beyond the context, say: the other assays go on
+        scored = Scored(np.full(len(rows.mutants), np.nan), {0: str(error)})
     there = np.isfinite(scored.scores)
     if judge.keep is not None:
         _keep_scores(
