@@ -276,7 +276,8 @@ def _folds(
 ) -> Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Folds with equal shares of positives, whole groups on one side; both classes to train on."""
     state = derive_seed("calibration", what, seed) % 2**32
-    kind = StratifiedKFold if len(np.unique(group_N)) == len(group_N) else StratifiedGroupKFold
+    alone = len(np.unique(group_N)) == len(group_N)  # no group has a second row
+    kind = StratifiedKFold if alone else StratifiedGroupKFold
     splitter = kind(NUM_FOLDS, shuffle=True, random_state=state)
-    pairs = splitter.split(truth_N[:, None], truth_N, group_N)
+    pairs = splitter.split(truth_N[:, None], truth_N, None if alone else group_N)
     return [(a, b) for a, b in pairs if len(b) and truth_N[a].min() != truth_N[a].max()]
