@@ -232,4 +232,4 @@ def test_an_unknown_rule_is_refused_with_those_there_are(esm2):
 def test_every_definition_says_its_sign_and_its_source():
     for name, rule in PROTEIN_RULES.items():
         assert "igher" in rule.definition, name
-        assert "Source:" in rule.definition, name
+        assert "Source" in rule.definition, name

@@ -45,7 +45,7 @@ def scan(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Score every substitution at every position of proteins; higher is more likely.
+    """Score every substitution at every position of proteins or DNA; higher is more likely.
 
     With -o, the table is drawn as a heat map too. Killed at any moment, the same command goes on
     where it stopped.
@@ -54,7 +54,7 @@ def scan(
     from lexome.inference.parts import check_output
     from lexome.results.tables import print_table
     from lexome.scoring.protein_rules import make_mutant_scorer
-    from lexome.scoring.scan import rank_positions
+    from lexome.scoring.scan import letters_of, rank_positions
     from lexome.scoring.scan import scan as scan_source
     from lexome.scoring.scan_file import scan_file
     from lexome.scoring.scan_pictures import check_picture, draw_scans
@@ -73,7 +73,8 @@ def scan(
         print_table(scan_source(loaded, source, scorer.rule, long, positions))
         return
     notes = options.provenance(**facts, input=source, positions=positions, long=long)
-    done = scan_file(scorer, source, output, notes, positions, quiet, sequence, id)
+    letters = letters_of(loaded)
+    done = scan_file(scorer, source, output, notes, positions, quiet, sequence, id, letters)
     if done.resumed_sequences:
         options.say("Resumed", f"{done.resumed_sequences:,} sequences stood already", quiet)
     drawn = draw_scans(output, picture)

@@ -53,6 +53,11 @@ TRANSCRIPT = "transcript"
 CONSEQUENCE = "consequence"
 PROTEIN_CHANGE = "protein_change"
 PROTEIN_SCORE = "protein_score"
+PROTEIN_REASON = "protein_reason"
+PROTEIN_RULE = "protein_rule"
+NORMALISED = "normalised"
+WINDOW_BASES = "window_bases"
+OTHER_TRANSCRIPTS = "other_transcripts"
 ASSAY = "assay"
 PUBLISHED = "published"
 PUBLISHED_MCC = "published_mcc"
@@ -173,6 +178,12 @@ MEANINGS = {
     CONSEQUENCE: "what a variant does to a transcript, as a term of the Sequence Ontology",
     PROTEIN_CHANGE: "the change of the protein in HGVS's spelling, such as p.Ala12Gly",
     PROTEIN_SCORE: "score of the protein change by the protein model",
+    PROTEIN_REASON: "why there is no score of the protein; empty where there is one",
+    PROTEIN_RULE: "name of the rule by which the score of the protein was made",
+    WINDOW_BASES: "bases around a variant that the model read; fewer near ends of contigs and Ns",
+    NORMALISED: "POS:REF:ALT of a left-aligned allele, where the file writes it otherwise",
+    OTHER_TRANSCRIPTS: "further transcripts over a variant, as name|consequence|protein change, "
+    "with `&` between",
     ASSAY: "name of the deep mutational scan",
     PUBLISHED: "what was published for the same assay, by the model named in `against`",
     PUBLISHED_MCC: "its published MCC",

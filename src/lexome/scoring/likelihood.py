@@ -82,8 +82,19 @@ def _read_in_turns(model: Model, one: Reading, chunk: int) -> FloatArray:
 
 def _chosen(network: Any, hidden_RD: Tensor, tokens_T: Tensor, one: Reading) -> FloatArray:
     """The log-probabilities of the scored tokens, from the hidden states before each."""
-    targets_R = tokens_T[one.first : one.last]
-    among = torch.tensor(one.among, device=tokens_T.device) if one.among else None
+    found_R = score_tokens(network, hidden_RD, tokens_T[one.first : one.last], one.among)
+    out: FloatArray = found_R.cpu().numpy()
+    return out
+
+
+def score_tokens(
+    network: Any, hidden_RD: Tensor, targets_R: Tensor, among: Sequence[int] = ()
+) -> Tensor:
+    """log p (R,) of each target, from the hidden state before it, shared out among some tokens.
+
+    Logits exist for a bounded number of tokens at a time.
+    """
+    among_A = torch.tensor(among, device=targets_R.device) if among else None
     config = network.config
     rows = getattr(config, "head_size", None) or config.vocabulary_size
     size = max(LOGITS_AT_ONCE // rows, 2)
@@ -92,11 +103,10 @@ def _chosen(network: Any, hidden_RD: Tensor, tokens_T: Tensor, one: Reading) -> 
     for part_RD, part_R in parts:
         logits_RV = network.logits(part_RD).float()
         chosen_R = logits_RV.gather(1, part_R[:, None])[:, 0]
-        if among is not None:
-            logits_RV = logits_RV[:, among]
+        if among_A is not None:
+            logits_RV = logits_RV[:, among_A]
         found.append(chosen_R - logits_RV.logsumexp(-1))
-    out: FloatArray = torch.cat(found).cpu().numpy()
-    return out
+    return torch.cat(found)
 
 
 def _runs(readings: Iterable[Reading], chunk: int) -> Iterator[tuple[bool, Iterable[Reading]]]:

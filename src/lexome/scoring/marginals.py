@@ -32,23 +32,24 @@ class Defined(Protocol):
     def definition(self) -> str: ...
 
 
-def find_obstacle(mutant: Mutant, takes_indels: bool = False) -> str:
-    """Why no protein rule can score a mutant, in words; empty: it can.
+def find_obstacle(mutant: Mutant, takes_indels: bool = False, letters: str = AMINO_ACIDS) -> str:
+    """Why no rule can score a mutant, in words; empty: it can.
 
     >>> from lexome.sequence.mutations import parse_mutant
     >>> find_obstacle(parse_mutant("K5*"))
     'K5*: a stop is no amino acid'
     """
     for edit in mutant.edits:
-        foreign = next((a for a in edit.alt + edit.ref if a not in CODE_OF), "")
+        foreign = next((a for a in edit.alt + edit.ref if a not in letters), "")
         if foreign == "*":
             return f"{edit}: a stop is no amino acid"
         if foreign:
-            return f"{edit}: {foreign} is none of the 20 amino acids"
+            kind = "20 amino acids" if letters == AMINO_ACIDS else f"letters {letters}"
+            return f"{edit}: {foreign} is none of the {kind}"
         if not takes_indels and not edit.is_substitution:
             return f"{edit}: only substitutions can be scored by this rule"
     if mutant.edits and all(edit.ref == edit.alt for edit in mutant.edits):
-        return f"{mutant}: synonymous, the protein stays as it is"
+        return f"{mutant}: synonymous, the sequence stays as it is"
     return ""
 
 

@@ -5,18 +5,26 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.inference.causal import is_causal
+from lexome.inference.dialects import find_dialect
 from lexome.inference.ensemble import Ensemble
 from lexome.inference.model import Model
+from lexome.scoring.decoder_mutants import DEFINITION as DECODER_DEFINITION
+from lexome.scoring.decoder_mutants import make_decoder_scorer
 from lexome.scoring.marginals import (
+    find_obstacle,
     make_joint_marginal,
     make_masked_marginal,
     make_mutant_marginal,
     make_seen_marginal,
 )
 from lexome.scoring.mutants import FloatArray, MutantScorer
-from lexome.sequence.mutations import Mutant
+from lexome.scoring.pair_mutants import as_mutant_scorer
+from lexome.scoring.pair_rules import PAIR_RULES, make_pair_scorer
+from lexome.scoring.residue_rows import find_limit
+from lexome.sequence.mutations import AMINO_ACIDS, Mutant
 
 Maker = Callable[[Model, "ProteinRule", str, str], MutantScorer]  # model, rule, its name, long
 
@@ -38,31 +46,60 @@ def find_protein_rule(name: str | None, model: Model) -> str:
     if name is None:
         return "log-likelihood-difference" if is_causal(model.network) else "wt-marginal"
     if name not in PROTEIN_RULES:
-        raise InputError(
-            f"rule {name!r}", "no such rule", ", ".join(PROTEIN_RULES), "`--rule wt-marginal`"
-        )
+        known = ", ".join(PROTEIN_RULES)
+        raise InputError(f"rule {name!r}", "no such rule", known, "`--rule wt-marginal`")
     return name
 
 
 def make_mutant_scorer(
     model: Model | Ensemble, rule: str | None = None, long: str = "refuse"
 ) -> MutantScorer:
-    """A rule made ready for a protein model, or for the mean of several.
+    """A rule made ready for a model, or for the mean of several.
 
     Args:
-        model: from `lexome.load` or `lexome.load_ensemble`.
+        model: from `lexome.load` or `lexome.load_ensemble`. A model of DNA has the rules of
+            `lexome.scoring.pair_rules.PAIR_RULES`, on both strands.
         rule: one of PROTEIN_RULES; by default wt-marginal, of causal models
             log-likelihood-difference.
-        long: what becomes of proteins beyond the context: refuse, whole or window.
+        long: what becomes of sequences beyond the context: refuse, whole or window.
 
     Raises:
         InputError: no such rule, or a model that it is not for.
     """
     if isinstance(model, Ensemble):
         return mean_scorer([make_mutant_scorer(one, rule, long) for one in model.models])
+    if not model.tokenizer.alphabet.is_protein and find_dialect(model.tokenizer).is_dna:
+        return _by_pairs(model, rule, long)
     name = find_protein_rule(rule, model)
     found = PROTEIN_RULES[name]
     return found.make(model, found, name, long)
+
+
+def _by_pairs(model: Model, name: str | None, long: str) -> MutantScorer:
+    """A rule for pairs of windows, asked about mutants of proteins or of DNA."""
+    letters = find_dialect(model.tokenizer).standard
+    scorer = as_mutant_scorer(
+        make_pair_scorer(model, name),
+        lambda length: find_limit(model, length, long),
+        lambda mutant: find_obstacle(mutant, takes_indels=True, letters=letters or AMINO_ACIDS),
+    )
+    return scorer._replace(fingerprint=(*scorer.fingerprint, long))
+
+
+def _make_pairs(model: Model, rule: ProteinRule, name: str, long: str) -> MutantScorer:
+    return _by_pairs(model, name, long)
+
+
+def _make_likelihood(model: Model, rule: ProteinRule, name: str, long: str) -> MutantScorer:
+    if parse_long(long).kind == "window":
+        return _by_pairs(model, name, long)
+    scorer = make_decoder_scorer(model)
+
+    def compute(sequence: str, mutants: Sequence[Mutant]) -> list[float | str]:
+        find_limit(model, len(sequence), long)
+        return scorer.compute(sequence, mutants)
+
+    return scorer._replace(compute=compute, fingerprint=(*scorer.fingerprint, long))
 
 
 def mean_scorer(scorers: Sequence[MutantScorer]) -> MutantScorer:
@@ -124,4 +161,16 @@ PROTEIN_RULES = {
         "marginals).",
         "one a mutant",
     ),
+    "log-likelihood-difference": ProteinRule(_make_likelihood, DECODER_DEFINITION, "one a mutant"),
+    **{
+        name: ProteinRule(_make_pairs, PAIR_RULES[name].definition, cost)
+        for name, cost in (
+            ("pseudo-log-likelihood", "one a residue of every mutant"),
+            ("pseudo-log-likelihood-one-pass", "one a mutant"),
+            ("cosine", "one a mutant"),
+            ("l1", "one a mutant"),
+            ("l2", "one a mutant"),
+            ("dot", "one a mutant"),
+        )
+    },
 }

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from lexome.errors import InputError
+from lexome.inference.dialects import BASES, find_dialect
 from lexome.inference.ensemble import Ensemble
 from lexome.inference.model import Model
 from lexome.io.sources import read_records
@@ -41,19 +42,21 @@ def scan(
 
     Args:
         model: from `lexome.load` or `lexome.load_ensemble`.
-        source: a protein, a list, a frame, or a path.
-        rule: see `lexome.scoring.protein_rules.PROTEIN_RULES`; wt-marginal by default, of causal
-            models log-likelihood-difference.
-        long: of proteins beyond the context: refuse, whole or window.
+        source: a sequence, a list, a frame, or a path.
+        rule: see `lexome.scoring.protein_rules.PROTEIN_RULES`, of DNA
+            `lexome.scoring.pair_rules.PAIR_RULES`; by default wt-marginal, of causal models
+            log-likelihood-difference, of encoders of DNA masked-marginal.
+        long: of sequences beyond the context: refuse, whole or window.
         positions: those that are scanned, such as "24-286" or "1-10,40"; all by default.
 
     Raises:
         InputError: a rule that the model does not have; letters, lengths or positions that do not
             fit; an id that stands twice.
     """
-    scorer = make_mutant_scorer(model, rule, long)
-    records = refuse_repeats(read_records(source, proteins=True), find_place(source))
-    tables = [scan_record(scorer, record, positions) for record in records]
+    scorer, letters = make_mutant_scorer(model, rule, long), letters_of(model)
+    records = read_records(source, proteins=letters == AMINO_ACIDS)
+    unique = refuse_repeats(records, find_place(source))
+    tables = [scan_record(scorer, record, positions, letters) for record in unique]
     return pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
 
 
@@ -78,6 +81,13 @@ def scan_record(
         },
         schema=SCHEMA,
     )
+
+
+def letters_of(model: Model | Ensemble) -> str:
+    """What is put at each position: the bases of a model of DNA, else the 20 amino acids."""
+    one = model.models[0] if isinstance(model, Ensemble) else model
+    is_dna = not one.tokenizer.alphabet.is_protein and find_dialect(one.tokenizer).is_dna
+    return BASES if is_dna else AMINO_ACIDS
 
 
 def parse_positions(text: str | None, length: int, name: str) -> Sequence[int]:

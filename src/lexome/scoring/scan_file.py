@@ -13,6 +13,7 @@ from lexome.progress import show_progress
 from lexome.results import columns
 from lexome.scoring.mutants import MutantScorer
 from lexome.scoring.scan import parse_positions, scan_record
+from lexome.sequence.mutations import AMINO_ACIDS
 from lexome.sequence.records import Record
 
 
@@ -34,8 +35,11 @@ def scan_file(
     quiet: bool = False,
     sequence: str | None = None,
     id: str | None = None,
+    letters: str = AMINO_ACIDS,
 ) -> ScanSummary:
     """Write the table of `scan` for every record of a source, in input order.
+
+    `letters` are put at each position (`lexome.scoring.scan.letters_of` a model).
 
     Raises:
         InputError: as of `scan`; positions outside a sequence before the work, where the source
@@ -44,7 +48,7 @@ def scan_file(
     place = find_place(source)
 
     def read() -> Iterator[Record]:
-        return read_records(source, sequence, id, proteins=True)
+        return read_records(source, sequence, id, proteins=letters == AMINO_ACIDS)
 
     total = None
     if can_be_read_twice(source):
@@ -54,7 +58,7 @@ def scan_file(
             total += len(record.sequence)
 
     def compute(records: list[Record]) -> Answer:
-        table = pl.concat([scan_record(scorer, record, positions) for record in records])
+        table = pl.concat([scan_record(scorer, record, positions, letters) for record in records])
         lacking = int(table[columns.SCORE].null_count())
         return Answer(table, {"rows": table.height, "lacking": lacking})
 
@@ -62,7 +66,7 @@ def scan_file(
         return provenance | {"rule": scorer.rule, "rule_definition": scorer.definition}
 
     with show_progress("Scanning", total, quiet=quiet) as progress:
-        fingerprint = ["scan", scorer.fingerprint, positions]
+        fingerprint = ["scan", scorer.fingerprint, positions, letters]
         tally = run_in_parts(
             read(), compute, output, fingerprint, notes, progress, SEQUENCES, place
         )

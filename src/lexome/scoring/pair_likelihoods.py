@@ -1,0 +1,61 @@
+"""Pairs of windows by how likely each is, or by the pseudo-likelihood of each."""
+
+from collections.abc import Iterator, Sequence
+
+from lexome.inference.causal import check_causal
+from lexome.inference.dialects import find_dialect
+from lexome.inference.model import Model
+from lexome.scoring.forks import Fork, read_forks
+from lexome.scoring.likelihood import Reading
+from lexome.scoring.masked import check_encoder
+from lexome.scoring.pair_views import Views, score_in_turns
+from lexome.scoring.pairs import Pair
+from lexome.scoring.pseudo_likelihood import make_plan, read_plans
+from lexome.scoring.rules import Text, find_rule
+
+
+def score_by_likelihood(
+    model: Model, views: Views, pairs: Sequence[Pair], likelihood: str | None = None
+) -> list[float | str]:
+    """log p(changed window) - log p(reference window) by a causal model.
+
+    Args:
+        likelihood: the rule of `lexome score` by which each is read; "lexome" where not given.
+    """
+    check_causal(model.network, model.card.name, "likelihoods")
+    dialect = find_dialect(model.tokenizer)
+    _, rule = find_rule(likelihood, dialect)
+
+    def read(name: str, sequence: str) -> Reading:
+        text = Text(name, sequence, model.tokenizer, dialect, rule.letters or "refuse", None)
+        return rule.read(text, False)
+
+    def compute(seen: Sequence[Pair]) -> Iterator[float]:
+        forks = [Fork(read(one.name, one.ref), read(one.name, one.alt)) for one in seen]
+        return iter(read_forks(model, forks))
+
+    def refuse(pair: Pair) -> str:
+        reading = read(pair.name, pair.ref)
+        if reading.last <= reading.first:
+            return "too short: no letter is left to score"
+        num, context = len(reading.ids), model.card.context
+        return f"{num:,} tokens, beyond the model's context of {context:,}" * (num > context)
+
+    return score_in_turns(model, pairs, views, compute, refuse)
+
+
+def score_by_pseudo_likelihood(
+    model: Model, views: Views, pairs: Sequence[Pair], one_pass: bool = False
+) -> list[float | str]:
+    """The difference of the sums of `pseudo_log_likelihoods` of both windows."""
+    check_encoder(model, "pseudo-log-likelihoods")
+
+    def compute(seen: Sequence[Pair]) -> Iterator[float]:
+        # Mutants of one reference share its window: each text is read once.
+        texts = dict.fromkeys(text for one in seen for text in (one.ref, one.alt))
+        plans = (make_plan(model, text, "a window") for text in texts)
+        found = (float(values.sum()) for values in read_plans(model, plans, one_pass))
+        sum_of = dict(zip(texts, found, strict=True))
+        return iter([sum_of[one.alt] - sum_of[one.ref] for one in seen])
+
+    return score_in_turns(model, pairs, views, compute)
