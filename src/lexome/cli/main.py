@@ -12,10 +12,13 @@ import typer
 
 from lexome import __version__
 from lexome.cli import (
+    calibrate,
     convert,
     doctor,
     embed,
+    evaluate,
     explain,
+    fewshot,
     finetune,
     generate,
     models,
@@ -42,11 +45,13 @@ app = typer.Typer(
 VERBS: dict[
     str, tuple[Callable[..., None], str]
 ] = {  # one line a verb: its function and the examples that end its help
+    "calibrate": (calibrate.calibrate, calibrate.EXAMPLES),
     "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),
     "fetch": (models.fetch, models.FETCH_EXAMPLES),
+    "fewshot": (fewshot.fewshot, fewshot.EXAMPLES),
     "finetune": (finetune.finetune, finetune.EXAMPLES),
     "generate": (generate.generate, generate.EXAMPLES),
     "models": (models.models, models.EXAMPLES),
@@ -60,6 +65,7 @@ VERBS: dict[
 }
 for name, (function, examples) in VERBS.items():
     app.command(name=name, epilog=examples)(function)
+app.add_typer(evaluate.app, name="evaluate")  # `lexome evaluate SUITE`: a function a suite
 
 
 @app.callback(invoke_without_command=True)

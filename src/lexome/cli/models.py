@@ -1,5 +1,6 @@
 """`lexome models`, `fetch`, `verify`: what there is, getting it, and whether it is real."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,6 +74,18 @@ def verify(
         str, typer.Argument(metavar="MODEL", help="Catalogue name, directory, .pt file or hub id.")
     ],
     revision: Revision = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A table of mutants with published scores of the model.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Its column of scores; else found by the model's name.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Rule of these scores; else told by the column's ending.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Difference allowed to a published score, in nats.")
+    ] = 1e-3,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -80,12 +93,53 @@ def verify(
     """Load a model strictly and print its certificate: every tensor, and the error of each output.
 
     Outputs are held to each other (alone, packed, padded; fast and plain form) and to those of the
-    package that published the model, where it is installed.
+    package that published the model, where it is installed. With --against, the mutants of a table
+    are scored too and held to the published scores.
     """
     from lexome.checkpoints.catalogue import members_of
+    from lexome.errors import InputError
 
+    if against is None and (column or rule):
+        raise InputError(
+            "lexome verify", "--column or --rule", "--against with it", "--against FILE"
+        )
     for member in members_of(name):
         _verify_one(member, revision, offline, quiet, json)
+        if against is not None:
+            loaded = (member, revision, offline)
+            _verify_scores(loaded, against, column, rule, tolerance, quiet, json)
+
+
+def _verify_scores(
+    loaded: tuple[str, str | None, bool],
+    against: Path,
+    column: str | None,
+    rule: str | None,
+    tolerance: float,
+    quiet: bool,
+    json: bool,
+) -> None:
+    from lexome.errors import CheckpointError
+    from lexome.evaluation.parity import check_published
+    from lexome.inference.model import load
+
+    name, revision, offline = loaded
+    model = load(name, device="cpu", offline=offline, revision=revision)
+    found = check_published(model, against, column, rule, tolerance)
+    options.say("Against", f"{against}, column {found.column}, by {found.rule}, fp32", quiet)
+    told = f"{found.rows:,} mutants: largest difference {found.error:.3g} (at {found.worst})"
+    told += f", median {found.median_error:.2g}, Spearman {found.spearman:.6f}"
+    options.say("Scores", told, quiet)
+    options.answer({"model": name} | found._asdict() | {"passed": found.passed}, json)
+    if not found.passed:
+        raise CheckpointError(
+            name,
+            f"scores of {found.rows:,} mutants differing by up to {found.error:.3g}, "
+            f"{found.missing:,} without one",
+            f"at most {tolerance:g} from the published ones",
+            "the weights and the rule that they were published for",
+        )
+    options.say("Verified", f"all within {tolerance:g} of the published scores", quiet)
 
 
 def _verify_one(name: str, revision: str | None, offline: bool, quiet: bool, json: bool) -> None:
@@ -210,4 +264,5 @@ VERIFY_EXAMPLES = """\b
 Examples:
   lexome verify protein-mini
   lexome verify models/esm2-8m --json
+  lexome verify esm1v-1 --against BLAT_ECOLX_Stiffler_2015.csv
 """

@@ -58,7 +58,7 @@ def weighted_metrics(
 
 
 def _label_of(truth_N: Ints, probability_N: Floats, called_N: Bools) -> Callable[[Floats], Values]:
-    rank = _ranking_of(truth_N, probability_N)
+    rank = weighted_ranking(truth_N, probability_N)
     calibration = _calibration_of(truth_N, probability_N)
     yes, called = truth_N.astype(np.float64), called_N.astype(np.float64)
     columns_N4 = np.stack([yes * called, yes, called, np.square(probability_N - yes)], axis=1)
@@ -90,7 +90,7 @@ def _label_of(truth_N: Ints, probability_N: Floats, called_N: Bools) -> Callable
     return apply
 
 
-def _ranking_of(truth_N: Ints, score_N: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+def weighted_ranking(truth_N: Ints, score_N: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
     """AUROC and average precision; rows of equal score count as one step of the curve."""
     order = np.argsort(score_N, kind="stable")
     sorted_N, yes_N = score_N[order], truth_N[order].astype(bool)
@@ -204,7 +204,7 @@ def _macro(per_label: Sequence[Values]) -> Values:
 
 
 def _regression_of(truth_N: Floats, value_N: Floats) -> Apply:
-    truth_ranks, value_ranks = _ranks_of(truth_N), _ranks_of(value_N)
+    spearman = weighted_spearman(truth_N, value_N)
     off_N = value_N - truth_N
     columns_N2 = np.stack([np.square(off_N), np.abs(off_N)], axis=1)
 
@@ -213,7 +213,7 @@ def _regression_of(truth_N: Floats, value_N: Floats) -> Apply:
         squared, absolute = (weights_RN @ columns_N2).T
         spread = _covariance(weights_RN, truth_N[None], truth_N[None])
         found = {
-            "spearman": _pearson(weights_RN, truth_ranks(weights_RN), value_ranks(weights_RN)),
+            "spearman": spearman(weights_RN),
             "pearson": _pearson(weights_RN, truth_N[None], value_N[None]),
             "r2": 1 - _ratio(squared, spread),
             "rmse": np.sqrt(squared / total),
@@ -222,6 +222,12 @@ def _regression_of(truth_N: Floats, value_N: Floats) -> Apply:
         return found, []
 
     return apply
+
+
+def weighted_spearman(truth_N: Floats, value_N: Floats) -> Callable[[Floats], Floats]:
+    """The function from weights (R, N) to Spearman's rank correlation (R,), ranked anew by each."""
+    truth_ranks, value_ranks = _ranks_of(truth_N), _ranks_of(value_N)
+    return lambda weights_RN: _pearson(weights_RN, truth_ranks(weights_RN), value_ranks(weights_RN))
 
 
 def _ranks_of(value_N: Floats) -> Callable[[Floats], Floats]:

@@ -39,10 +39,21 @@ def reliability(truth: ArrayLike, probability: ArrayLike, bins: int = 10) -> Rel
     count = rows[filled]
     seen = np.bincount(which, weights=is_true, minlength=bins)[filled] / count
     said = np.bincount(which, weights=values, minlength=bins)[filled] / count
+    return Reliability(said, seen, *wilson(seen, count), count)
+
+
+def wilson(share: ArrayLike, rows: ArrayLike) -> tuple[Floats, Floats]:
+    """The 95 % interval of a share of so many rows, after Wilson (1927).
+
+    >>> low, high = wilson([0.5], [10])
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.237], [0.763])
+    """
+    seen, count = np.asarray(share, np.float64), np.asarray(rows, np.float64)
     scale = 1 + Z95**2 / count
     middle = (seen + Z95**2 / (2 * count)) / scale
     half = Z95 / scale * np.sqrt(seen * (1 - seen) / count + Z95**2 / (4 * count**2))
-    return Reliability(said, seen, (middle - half).clip(0, 1), (middle + half).clip(0, 1), count)
+    return (middle - half).clip(0, 1), (middle + half).clip(0, 1)
 
 
 def draw_calibration(
@@ -52,17 +63,19 @@ def draw_calibration(
     names: tuple[str, str] = ("positive", "negative"),
     across: str = "predicted probability",
     up: str = "",
+    points: Reliability | None = None,
 ) -> Figure:
     """Reliability (left) and where the probabilities of the two classes lie (right).
 
-    `names` are what True and False in `truth` are called; `across` and `up` name the axes.
+    `names` are what True and False in `truth` are called; `across` and `up` name the axes; `points`
+    are bins of another kind than the equally wide ones.
     """
     is_true = np.asarray(truth, bool)
     values = np.asarray(probability, np.float64)
     with style.look():
         figure = style.new_figure(style.WIDTH, 350)
         left, right = figure.subplots(1, 2)
-        _draw_reliability(left, reliability(is_true, values), across)
+        _draw_reliability(left, points or reliability(is_true, values), across)
         left.set_ylabel(up or f"fraction truly {style.short(names[0], 18)}")
         _draw_spread(right, is_true, values, names, across)
         if threshold is not None:

@@ -60,6 +60,17 @@ WINDOW_BASES = "window_bases"
 OTHER_TRANSCRIPTS = "other_transcripts"
 ASSAY = "assay"
 PUBLISHED = "published"
+PUBLISHED_MCC = "published_mcc"
+COMPARABLE = "comparable"
+UNSCORED = "unscored"
+NDCG = "ndcg"
+TOP_RECALL = "top_recall"
+NOTE = "note"
+TASK = "task"
+OBSERVED = "observed"
+HELD_OUT = "held_out"
+SPLITS = "splits"
+PREVALENCE = "prevalence"
 # pairs of rows
 ROW_A = "row_a"
 ROW_B = "row_b"
@@ -127,7 +138,7 @@ MEANINGS = {
     WINDOWS: "in how many overlapping windows the sequence went through the model; 1 is whole",
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",
-    GROUP: "number of the similarity group of the row",
+    GROUP: "similarity group of the row; in figures, the rows that they are of",
     REASON: "why there is no result for the row; empty where there is one",
     PROBABILITY: "predicted probability of the positive class, or of the predicted one",
     PREDICTION: "predicted class or classes, by the saved threshold",
@@ -174,7 +185,18 @@ MEANINGS = {
     OTHER_TRANSCRIPTS: "further transcripts over a variant, as name|consequence|protein change, "
     "with / between; the one told of first has the gravest consequence, then the longest protein",
     ASSAY: "name of the deep mutational scan",
-    PUBLISHED: "what was published for the same model and assay",
+    PUBLISHED: "what was published for the same assay, by the model named in `against`",
+    PUBLISHED_MCC: "its published MCC",
+    COMPARABLE: "whether the published value is of the same rows: yes, nearly or no",
+    UNSCORED: "rows without a score, left out of the figures",
+    NDCG: "normalised discounted cumulative gain of the tenth ranked highest",
+    TOP_RECALL: "share of the best tenth that is ranked within the best tenth",
+    HELD_OUT: "rows that were judged and never trained on",
+    SPLITS: "how often the rows were split anew",
+    OBSERVED: "share of the rows that were positive in truth",
+    TASK: "what was to be told from what",
+    PREVALENCE: "share of the rows that are positive",
+    NOTE: "what a reader must know of the row; empty for nothing",
     ROW_A: "number of the first row of a pair, from 1",
     ROW_B: "number of the second row of a pair, from 1",
     ID_A: "id of the first row of a pair",
@@ -229,6 +251,8 @@ PREFIXES = {  # families of columns, one for each label or dimension
     "prediction_": "predicted value of one label: prediction_<label>",
     "threshold_": "threshold of one label: threshold_<label>",
     "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>",
+    "low_": "lower end of the 95 % interval of a metric: low_<metric>",
+    "high_": "upper end of the 95 % interval of a metric: high_<metric>",
     "input_": "a column of the user's own table that is carried along: input_<column>",
 }
 
