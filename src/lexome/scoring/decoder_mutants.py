@@ -18,8 +18,8 @@ DEFINITION = (
     "given what the family writes in front and all residues before it (rule lexome of `lexome "
     "score`); higher: the model finds the mutant likelier. Reverse reads from the C-terminus, or "
     "the other strand of DNA; both is the mean of the two. Insertions and deletions by the same "
-    "terms, so that a residue more costs its own log p. Source: Notin et al. 2022 (Tranception, "
-    "equation 2), Nijkamp et al. 2023 (ProGen2), Nguyen et al. 2024 (Evo)."
+    "terms, so that a residue more costs its own log p. Source: Notin et al. 2022 (Tranception), "
+    "Nijkamp et al. 2023 (ProGen2), Nguyen et al. 2024 (Evo)."
 )
 
 
