@@ -259,7 +259,14 @@ def test_what_is_wrong_costs_one_line(words, told, progen, lexome, tmp_path, mon
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("words", [("generate",), ("score", "MKT")])
+def test_an_encoder_is_asked_for_each_residue_with_it_hidden(lexome, tmp_path):
+    done = lexome("score", "MKTAYW", "-m", write_esm2(tmp_path / "esm2"), "--per-position")
+    assert done.code == 0
+    assert [line.split(",")[2] for line in done.out.splitlines()[1:]] == list("MKTAYW")
+    assert "pseudo-log-likelihood: " in done.err
+
+
+@pytest.mark.parametrize("words", [("generate",), ("score", "MKT", "--rule", "lexome")])
 def test_an_encoder_is_refused(words, lexome, tmp_path):
     done = lexome(*words, "-m", write_esm2(tmp_path / "esm2"))
     assert done.code == 2

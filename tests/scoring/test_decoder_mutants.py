@@ -67,6 +67,26 @@ def test_a_chain_is_worked_out_on_paper():
     assert outcomes[0].score == pytest.approx(2 * math.log(0.1 / 0.7), abs=1e-5)
 
 
+def test_a_published_likelihood_may_be_the_one_that_is_compared(progen):
+    texts = [text.format(*PROTEIN) for text in MANY]
+    mutated = [apply_mutant(parse_mutant(text), PROTEIN) for text in texts]
+    rows = lexome.score(progen, [PROTEIN, *mutated], rule="progen2")["log_likelihood"]
+    scorer = make_decoder_scorer(progen, likelihood="progen2")
+    assert scorer.fingerprint[-2:] == ("both", "progen2")  # the published one reads both ways
+    outcomes = score_mutants(scorer, PROTEIN, [parse_mutant(text) for text in texts])
+    expected = [x - rows[0] for x in rows[1:]]
+    assert [one.score for one in outcomes] == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_few_at_a_time_score_the_same(progen, monkeypatch):
+    mutants = [parse_mutant(f"{a}{i}W") for i, a in enumerate(PROTEIN, start=1)][::-1]
+    scorer = make_decoder_scorer(progen)
+    expected = [one.score for one in score_mutants(scorer, PROTEIN, mutants)]
+    monkeypatch.setattr("lexome.scoring.decoder_mutants.MUTANTS_AT_ONCE", 7)
+    found = [one.score for one in score_mutants(scorer, PROTEIN, mutants)]
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_cannot_be_scored_keeps_its_row_and_says_why(progen):
     texts = ["{4}5*", "{4}5X", "{4}5_{5}6insB", "{4}5{4}", "A300C"]
     mutants = [parse_mutant(text.format(*PROTEIN)) for text in texts]

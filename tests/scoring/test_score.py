@@ -13,8 +13,9 @@ from lexome.inference.model import Model
 from lexome.results.tables import read_provenance
 from lexome.scoring.likelihood import Reading, read_likelihoods
 from lexome.scoring.rules import RULES
-from lexome.scoring.score import Scoring, make_scorer
+from lexome.scoring.score import make_scorer
 from lexome.scoring.score_file import score_file
+from lexome.scoring.scorers import Scoring
 from tests.checkpoints.decoders import read_decoder
 from tests.toys import random_proteins, write_esm2, write_fasta
 
@@ -242,4 +243,4 @@ def test_sequences_that_cannot_be_scored_are_named(progen, protgpt):
 def test_an_encoder_has_no_likelihood(tmp_path):
     encoder = lexome.load(str(write_esm2(tmp_path / "esm2")), device="cpu")
     with pytest.raises(InputError, match="an encoder, which sees both sides"):
-        lexome.score(encoder, ["MKT"])
+        lexome.score(encoder, ["MKT"], rule="lexome")

@@ -1,4 +1,4 @@
-"""`lexome score`: how likely a causal model finds sequences."""
+"""`lexome score`: how likely a model finds sequences."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +22,12 @@ def score(
         ),
     ] = None,
     rule: Annotated[
-        str, typer.Option(help="lexome, plain, evo, progen2 or progen2-cross-entropy.")
-    ] = "lexome",
+        str | None,
+        typer.Option(
+            help="lexome, plain, evo, progen2, progen2-cross-entropy; of encoders "
+            "pseudo-log-likelihood or pseudo-log-likelihood-one-pass; else the first that fits."
+        ),
+    ] = None,
     direction: Annotated[
         str | None,
         typer.Option(help="forward, reverse (C to N; other strand) or both; else the rule's."),
@@ -45,7 +49,9 @@ def score(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Write log-likelihood and perplexity of each sequence by a causal model, in input order.
+    """Write log-likelihood and perplexity of each sequence, in input order.
+
+    By a causal model; or by an encoder, which is asked for each token with it hidden.
 
     The rule is written out in the output's notes. Killed at any moment, the same command goes on
     where it stopped.
@@ -55,8 +61,9 @@ def score(
     from lexome.io.sources import read_records
     from lexome.io.unique_ids import find_place, refuse_repeats
     from lexome.results.tables import print_table
-    from lexome.scoring.score import Scoring, make_scorer, score_records, score_table
+    from lexome.scoring.score import make_scorer, score_records, score_table
     from lexome.scoring.score_file import score_file
+    from lexome.scoring.scorers import Scoring
 
     settings = Scoring(
         rule=rule,
@@ -77,7 +84,7 @@ def score(
         quiet,
     )
     scorer = make_scorer(loaded, settings)
-    options.say("Rule", f"{rule}: {scorer.notes()['rule_definition']}", quiet)
+    options.say("Rule", f"{scorer.name}: {scorer.definition}", quiet)
     if output is None:
         proteins = loaded.tokenizer.alphabet.is_protein
         records = refuse_repeats(read_records(source, sequence, id, proteins), find_place(source))
@@ -107,5 +114,6 @@ def score(
 EXAMPLES = """\b
 Examples:
   lexome score proteins.fasta -m models/progen2-small -o scores.csv
+  lexome score MKTAYIAKQRQISFVKSHFSRQ -m protein-mini --per-position
   lexome score MKTAYIAKQRQISFVKSHFSRQ -m models/progen2-small --rule progen2 --base 2
 """

@@ -1,1 +1,1 @@
-"""How likely a causal model finds a sequence, by a named rule that is written beside the number."""
+"""How likely a model finds a sequence or a change, by a named rule written beside the number."""

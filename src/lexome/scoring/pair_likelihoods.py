@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from lexome.inference.causal import check_causal
 from lexome.inference.dialects import find_dialect
 from lexome.inference.model import Model
+from lexome.scoring.decoder_mutants import Reader
 from lexome.scoring.forks import Fork, read_forks
-from lexome.scoring.likelihood import Reading
 from lexome.scoring.masked import check_encoder
 from lexome.scoring.pair_views import Views, score_in_turns
 from lexome.scoring.pairs import Pair
 from lexome.scoring.pseudo_likelihood import make_plan, read_plans
-from lexome.scoring.rules import Text, find_rule
+from lexome.scoring.rules import find_rule
 
 
 def score_by_likelihood(
@@ -24,22 +24,14 @@ def score_by_likelihood(
     """
     check_causal(model.network, model.card.name, "likelihoods")
     dialect = find_dialect(model.tokenizer)
-    _, rule = find_rule(likelihood, dialect)
-
-    def read(name: str, sequence: str) -> Reading:
-        text = Text(name, sequence, model.tokenizer, dialect, rule.letters or "refuse", None)
-        return rule.read(text, False)
+    reader = Reader(model, dialect, find_rule(likelihood, dialect)[1])
 
     def compute(seen: Sequence[Pair]) -> Iterator[float]:
-        forks = [Fork(read(one.name, one.ref), read(one.name, one.alt)) for one in seen]
+        forks = [Fork(reader.read(one.ref), reader.read(one.alt)) for one in seen]
         return iter(read_forks(model, forks))
 
     def refuse(pair: Pair) -> str:
-        reading = read(pair.name, pair.ref)
-        if reading.last <= reading.first:
-            return "too short: no letter is left to score"
-        num, context = len(reading.ids), model.card.context
-        return f"{num:,} tokens, beyond the model's context of {context:,}" * (num > context)
+        return reader.find_obstacle(pair.ref) or reader.find_obstacle(pair.alt)
 
     return score_in_turns(model, pairs, views, compute, refuse)
 

@@ -9,7 +9,7 @@ from lexome.errors import InputError
 from lexome.inference.dialects import find_dialect
 from lexome.inference.model import Model
 from lexome.scoring.pairs import Pair
-from lexome.scoring.rules import COMPLEMENT, DIRECTIONS
+from lexome.scoring.rules import DIRECTIONS, turn
 from lexome.sequence.alphabet import foreign_letters
 from lexome.tokenizers.six_mers import SixMerTokenizer
 
@@ -64,7 +64,7 @@ def turn_pair(pair: Pair) -> Pair:
     >>> turn_pair(Pair("one", "AACG", "AATG", 2))
     Pair(name='one', ref='CGTT', alt='CATT', start=1)
     """
-    ref, alt = (text.translate(COMPLEMENT)[::-1] for text in (pair.ref, pair.alt))
+    ref, alt = turn(pair.ref, True), turn(pair.alt, True)
     return Pair(pair.name, ref, alt, find_start(ref, alt))
 
 

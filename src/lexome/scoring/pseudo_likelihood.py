@@ -23,7 +23,7 @@ DEFINITION = (
     "of its own, and p is shared out among the whole vocabulary; special tokens are never scored. "
     "Where k-mers overlap (DNABERT), a base is hidden by masking all k-mers that cover it, and its "
     "log p is the mean over these of the log of the summed p of all k-mers with that base at that "
-    "place. Source: Wang and Cho 2019; Salazar et al. 2020, equation 1."
+    "place. Source: Wang and Cho 2019; Salazar et al. 2020."
 )
 ONE_PASS_DEFINITION = (
     "an estimate of the pseudo-log-likelihood from a single pass in which nothing is masked: the "
@@ -34,6 +34,20 @@ ONE_PASS_DEFINITION = (
     "pseudo-log-likelihood), who correct by a straight line instead. Holds for models that were "
     "trained by BERT's 80:10:10; an estimate, not the number itself."
 )
+
+
+class MaskedRule(NamedTuple):
+    """How `lexome score` asks an encoder. The definition goes to every output."""
+
+    definition: str
+    one_pass: bool
+
+
+# The first is the default.
+MASKED_RULES = {
+    "pseudo-log-likelihood": MaskedRule(DEFINITION, False),
+    "pseudo-log-likelihood-one-pass": MaskedRule(ONE_PASS_DEFINITION, True),
+}
 
 
 class Plan(NamedTuple):
@@ -179,7 +193,12 @@ def read_plans(model: Model, plans: Iterable[Plan], one_pass: bool = False) -> I
 _NOTHING = np.zeros(0, np.int64)
 
 
-def _read_once(model: Model, plans: Iterable[Plan]) -> Iterator[FloatArray]:
+def check_one_pass(model: Model) -> None:
+    """Refuse the estimate where it holds for nothing.
+
+    Raises:
+        InputError: k-mers that overlap.
+    """
     if isinstance(model.tokenizer, OverlappingTokenizer):
         raise InputError(
             "rule pseudo-log-likelihood-one-pass",
@@ -187,6 +206,10 @@ def _read_once(model: Model, plans: Iterable[Plan]) -> Iterator[FloatArray]:
             "a model whose tokens do not overlap",
             "`--rule pseudo-log-likelihood`",
         )
+
+
+def _read_once(model: Model, plans: Iterable[Plan]) -> Iterator[FloatArray]:
+    check_one_pass(model)
     replacing = count_standard(model.tokenizer)
 
     def questions() -> Iterator[Question]:

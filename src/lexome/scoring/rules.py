@@ -102,9 +102,13 @@ def _without_terminals(text: Text) -> str:
     return sequence
 
 
-def _turn(text: Text, sequence: str) -> str:
-    """The same molecule from its other end."""
-    return sequence.translate(COMPLEMENT)[::-1] if text.dialect.is_dna else sequence[::-1]
+def turn(sequence: str, is_dna: bool) -> str:
+    """The same molecule from its other end: of DNA, the other strand.
+
+    >>> turn("AACG", True), turn("AACG", False)
+    ('CGTT', 'GCAA')
+    """
+    return sequence.translate(COMPLEMENT)[::-1] if is_dna else sequence[::-1]
 
 
 def _read_own(text: Text, against: bool) -> Reading:
@@ -116,7 +120,7 @@ def _read_own(text: Text, against: bool) -> Reading:
         return Reading(
             text.name, (tokenizer.pad_id, *inner), 1, len(inner) + 1, source=tuple(source)
         )
-    sequence = _turn(text, text.sequence) if against else text.sequence
+    sequence = turn(text.sequence, text.dialect.is_dna) if against else text.sequence
     front = dialect.front
     tag = text.tag
     if against and not dialect.is_dna:
@@ -129,13 +133,13 @@ def _read_own(text: Text, against: bool) -> Reading:
 
 
 def _read_plain(text: Text, against: bool) -> Reading:
-    sequence = _turn(text, text.sequence) if against else text.sequence
+    sequence = turn(text.sequence, text.dialect.is_dna) if against else text.sequence
     ids = tuple(text.tokenizer.encode(sequence, "reference", text.name))
     return Reading(text.name, ids, 1, len(ids))
 
 
 def _read_evo(text: Text, against: bool) -> Reading:
-    sequence = _turn(text, text.sequence) if against else text.sequence
+    sequence = turn(text.sequence, text.dialect.is_dna) if against else text.sequence
     own = encode_text(text.tokenizer, sequence, text.name, "reference")
     return Reading(text.name, (0, *own), 1, len(own) + 1)
 

@@ -1,9 +1,8 @@
-"""`lexome.score`: how likely a causal model finds each sequence, as a table."""
+"""`lexome.score`: how likely a model finds each sequence, as a table."""
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,77 +10,20 @@ import polars as pl
 from lexome.errors import InputError
 from lexome.inference.beside import has_source
 from lexome.inference.causal import check_causal
-from lexome.inference.dialects import NEWLINE_TOKEN, Dialect, find_dialect, find_tag
+from lexome.inference.dialects import NEWLINE_TOKEN, find_dialect, find_tag
 from lexome.inference.model import Model
 from lexome.io.sources import read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.results import columns
-from lexome.scoring.likelihood import FloatArray, Reading, read_likelihoods, sum_up
-from lexome.scoring.rules import DIRECTIONS, Text, clean, find_directions, find_rule
-from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
+from lexome.scoring.likelihood import Reading, read_likelihoods, sum_up
+from lexome.scoring.masked import can_fill_in, check_encoder
+from lexome.scoring.pseudo_likelihood import MASKED_RULES
+from lexome.scoring.rules import RULES, Text, clean, find_directions, find_rule
+from lexome.scoring.score_masked import make_masked_scorer, make_plans, masked_rows, score_masked
+from lexome.scoring.scorers import BASES, Scored, Scorer, Scoring
+from lexome.sequence.alphabet import UnknownPolicy
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
-
-BASES = {"e": 1.0, "2": 1 / math.log(2)}  # of the logarithm -> factor from natural ones
-DEFINITIONS = {
-    "log_likelihood": "sum of log p over the tokens scored; logarithm to the base named here",
-    "mean_log_likelihood": "log_likelihood / tokens_scored",
-    "perplexity": "base ** -mean_log_likelihood: the same number in every base; per token, which "
-    "is a residue only where the model has a token a residue",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """How scores are made; recorded with every output."""
-
-    rule: str | None = None  # "lexome"; see scoring/rules.py
-    direction: str | None = None  # forward, reverse or both; the rule's own
-    base: str = "e"  # of the logarithms: e (nats) or 2 (bits)
-    unknown: UnknownPolicy = "refuse"
-    long: str = "refuse"  # beyond the context: refuse, or read it "whole"
-    tag: str | None = None  # a condition of the family, such as ec=1.1.1.21
-    per_position: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("base", self.base, tuple(BASES)),
-            ("unknown", self.unknown, UNKNOWN_POLICIES),
-            ("long", self.long, ("refuse", "whole")),
-        ):
-            if value not in known:
-                raise InputError(name, repr(value), " or ".join(known), f"`--{name} {known[0]}`")
-
-
-class Scorer(NamedTuple):
-    """The settings made ready for one model."""
-
-    model: Model
-    dialect: Dialect
-    settings: Scoring
-    name: str  # of the rule
-    against: tuple[bool, ...]  # of each reading, whether it goes against the direction
-
-    def notes(self) -> dict[str, object]:
-        """What makes the numbers, for the output."""
-        _, rule = find_rule(self.name, self.dialect)
-        return {
-            "rule": self.name,
-            "rule_definition": rule.definition,
-            "direction": "both" if len(self.against) > 1 else DIRECTIONS[self.against[0]],
-            "base": "2 (bits)" if self.settings.base == "2" else "e (nats)",
-            "definitions": DEFINITIONS,
-            "tag": self.settings.tag,
-        }
-
-
-class Scored(NamedTuple):
-    """What was found of one record."""
-
-    record: Record
-    reading: Reading  # the first, or only, one
-    log_probs: list[FloatArray]  # of each reading, in nats
-    length: int
 
 
 def score(
@@ -95,7 +37,9 @@ def score(
     tag: str | None = None,
     per_position: bool = False,
 ) -> pl.DataFrame:
-    """How likely a causal model finds each sequence: one row each, in input order.
+    """How likely a model finds each sequence: one row each, in input order.
+
+    By a causal model its likelihood; by an encoder the pseudo-likelihood, each token hidden once.
 
     Columns: id, length, tokens_scored, log_likelihood, mean_log_likelihood, perplexity, rule. With
     `per_position` one row a token instead: id, position (of its first residue, from 1), token,
@@ -103,14 +47,16 @@ def score(
 
     Args:
         source: a sequence, a list, a frame, or a path.
-        rule: "lexome" (the default), "plain", "evo", "progen2" or "progen2-cross-entropy"; what
-            each does is told by `lexome.scoring.rules.RULES`.
+        rule: of causal models "lexome" (the default), "plain", "evo", "progen2" or
+            "progen2-cross-entropy" (`lexome.scoring.rules.RULES`); of encoders
+            "pseudo-log-likelihood" (the default) or "pseudo-log-likelihood-one-pass"
+            (`lexome.scoring.pseudo_likelihood.MASKED_RULES`).
         direction: forward, reverse (C to N, or the reverse complement) or both.
         base: of the logarithms, "e" or "2". The perplexity is the same in both.
         long: refuse sequences beyond the context, or read them "whole".
 
     Raises:
-        InputError: an encoder, letters or lengths that the model does not take.
+        InputError: a rule of another kind of model, letters or lengths that it does not take.
     """
     settings = Scoring(
         rule=rule,
@@ -130,8 +76,12 @@ def make_scorer(model: Model, settings: Scoring) -> Scorer:
     """The settings checked against a model.
 
     Raises:
-        InputError: an encoder; a rule, direction or tag that the family does not have.
+        InputError: a rule, direction or tag that the family does not have.
     """
+    if can_fill_in(model.network) and settings.rule not in RULES:
+        return make_masked_scorer(model, settings)
+    if settings.rule in MASKED_RULES:
+        check_encoder(model, f"the rule {settings.rule}")
     if not has_source(model.network):
         check_causal(model.network, model.card.name, "likelihoods")
     dialect = find_dialect(model.tokenizer)
@@ -160,6 +110,9 @@ def score_records(
     scorer: Scorer, records: Iterable[Record], counts: LetterCounts | None = None
 ) -> Iterator[Scored]:
     """Stream what is found of each record, in order."""
+    if scorer.fills_in:
+        yield from score_masked(scorer, records, counts)
+        return
     waiting: list[tuple[Record, list[Reading], int]] = []
 
     def readings() -> Iterator[Reading]:
@@ -217,11 +170,21 @@ def make_readings(
     return made, len(cleaned)
 
 
+def check_record(scorer: Scorer, record: Record) -> int:
+    """The length of a record in residues.
+
+    Raises:
+        InputError: it cannot be scored.
+    """
+    return (make_plans if scorer.fills_in else make_readings)(scorer, record)[1]
+
+
 def score_table(scorer: Scorer, scored: Iterable[Scored]) -> pl.DataFrame:
     """The rows of scored records."""
     factor = BASES[scorer.settings.base]
     if scorer.settings.per_position:
-        frames = [_position_rows(scorer, one, factor) for one in scored]
+        make_rows = _masked_rows if scorer.fills_in else _position_rows
+        frames = [make_rows(scorer, one, factor) for one in scored]
         return pl.concat(frames) if frames else pl.DataFrame(schema=POSITION_SCHEMA)
     rows = []
     for one in scored:
@@ -255,6 +218,14 @@ POSITION_SCHEMA = {
     columns.TOKEN: pl.String,
     columns.LOG_LIKELIHOOD: pl.Float64,
 }
+
+
+def _masked_rows(scorer: Scorer, one: Scored, factor: float) -> pl.DataFrame:
+    """A row a token, or of overlapping k-mers a base, in the order of the sequence."""
+    places, names = masked_rows(scorer, one)
+    values = one.log_probs[0].astype(np.float64) * factor
+    ids = [one.record.id] * len(names)
+    return pl.DataFrame([ids, places, names, values], schema=POSITION_SCHEMA)
 
 
 def _position_rows(scorer: Scorer, one: Scored, factor: float) -> pl.DataFrame:

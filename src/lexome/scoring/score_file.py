@@ -17,7 +17,8 @@ from lexome.io.sources import can_be_read_twice, read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.scoring.likelihood import sum_up
-from lexome.scoring.score import Scorer, make_readings, score_records, score_table
+from lexome.scoring.score import check_record, score_records, score_table
+from lexome.scoring.scorers import Scorer
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 
@@ -55,7 +56,7 @@ def score_file(
 
     total = None
     if can_be_read_twice(source):
-        total = sum(make_readings(scorer, r)[1] for r in refuse_repeats(read(), place))
+        total = sum(check_record(scorer, r) for r in refuse_repeats(read(), place))
 
     def compute(records: list[Record]) -> Answer:
         counts = LetterCounts()
@@ -71,7 +72,8 @@ def score_file(
 
     model = scorer.model
     with show_progress("Scoring", total, quiet=quiet) as progress:
-        fingerprint = ["score", model.card.sha256, model.dtype, asdict(scorer.settings)]
+        settings = asdict(scorer.settings) | {"rule": scorer.name}
+        fingerprint = ["score", model.card.sha256, model.dtype, settings]
         tally = run_in_parts(
             read(), compute, output, fingerprint, notes, progress, SEQUENCES, place
         )
