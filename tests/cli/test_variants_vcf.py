@@ -110,3 +110,8 @@ def test_the_window_is_what_the_model_reads(esm2: Path):
     model = load(str(esm2), offline=True)
     size = find_window(model)
     assert len(model.tokenizer.encode("A" * size)) == model.card.context
+    six_mers = load(str(shared("reference/fixtures/nt-v2-tiny")), offline=True)
+    size = find_window(six_mers)
+    tokens = [len(six_mers.tokenizer.encode("A" * (size - cut))) for cut in range(6)]
+    assert max(tokens) <= six_mers.card.context < max(tokens) + 6
+    assert size > 6 * (six_mers.card.context - 8)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lexome.inference.model import Model
     from lexome.scoring.vcf_file import VcfSummary
 
+PHASES = 6  # starts at which a window may be read
 WIDEST = 8192  # bases around a variant where the model could read more (Evo 2's BRCA1 example)
 
 
@@ -108,16 +109,20 @@ def annotate_vcf(
 def find_window(model: "Model") -> int:
     """How many bases a model can read at once, 8,192 at most.
 
-    Of models whose tokens differ in length it is told by random bases, which are cut into more
-    tokens than a genome's.
+    It is told by random bases, which are cut into more tokens than a genome's; and so that a
+    window that begins some bases later fits too, as rules for models of six-mers read it: what is
+    left over at its end may be up to five tokens of a base.
     """
     draw = Random(0)
     bases = "".join(draw.choices("ACGT", k=WIDEST))
     limit = model.card.context
     if limit is None:
         return WIDEST
-    sizes = range(1, WIDEST + 1)
-    return max(bisect_right(sizes, limit, key=lambda n: len(model.tokenizer.encode(bases[:n]))), 1)
+
+    def most_tokens(size: int) -> int:
+        return max(len(model.tokenizer.encode(bases[cut : size or 1])) for cut in range(PHASES))
+
+    return max(bisect_right(range(WIDEST + 1), limit, key=most_tokens) - 1, 1)
 
 
 def _check(source: Path, output: Path | None, fasta: Path | None) -> tuple[Path, Path]:

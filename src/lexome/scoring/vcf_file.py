@@ -32,6 +32,7 @@ from lexome.scoring.coordinates import check_coordinates
 from lexome.scoring.vcf_rows import VcfScoring, score_rows, table_schema
 
 PREFIX = "LEXOME_"
+PARTS_A_FOLDER = 256
 
 
 class VcfSummary(NamedTuple):
@@ -123,7 +124,8 @@ def _make_parts(
     rows = resumed = 0
     with open_vcf(source, scoring.needs_header) as vcf:
         for number, part in enumerate(cut_parts(vcf.rows, kind)):
-            path = folder / f"part-{number:06d}.parquet"
+            # Every write looks through its folder: a folder holds a bounded number.
+            path = folder / f"{number // PARTS_A_FOLDER:06d}" / f"part-{number:08d}.parquet"
             paths.append(path)
             notes = read_provenance(path) if path.exists() else {}
             progress.advance(len(part.items))

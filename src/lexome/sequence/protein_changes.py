@@ -42,8 +42,10 @@ def read_coding(bases: str, code: GeneticCode, recoded: tuple[tuple[int, str], .
     """Translate coding bases, and say what makes them no whole protein.
 
     >>> from lexome.sequence.codons import find_code
-    >>> read_coding("ATGGCATAA", find_code(1)).protein, read_coding("ATGTAAGCA", find_code(1)).flaw
-    ('MA', 'a stop within it, at residue 2')
+    >>> read_coding("ATGGCATAA", find_code(1)).protein
+    'MA'
+    >>> read_coding("ATGTAAGCATAA", find_code(1)).flaw
+    'a stop within it, at residue 2'
     """
     protein = _read(bases, code, recoded)
     flaw = ""
