@@ -16,7 +16,7 @@ from lexome.training.alignment_models.settings import FamilySettings
 
 # Penalties as EVcouplings sets them: gaps left out, lambda_J times (letters - 1) (columns - 1).
 COUPLING_PENALTY, FIELD_PENALTY = 0.01, 0.01
-STEPS, BATCH, LEARNING_RATE = 300, 512, 0.01
+STEPS, BATCH, LEARNING_RATE = 200, 512, 0.01
 
 
 class PottsFit(NamedTuple):
