@@ -72,8 +72,8 @@ def test_paired_columns_are_found_by_the_couplings():
     codes = np.array([[0, 1], [2, 3]] * 400, np.int8)
     made = fit_potts(codes, np.ones(800), FamilySettings(steps=200), Progress("", 1, ""))
     couplings = made.tensors["couplings"].view(2, 20, 2, 20)
-    assert couplings[0, 0, 1, 1] > 1
-    assert couplings[0, 0, 1, 3] < -1
+    assert couplings[0, 0, 1, 1] > 0.5
+    assert couplings[0, 0, 1, 3] < -0.5
     torch.testing.assert_close(couplings[0, :, 1], couplings[1, :, 0].T)
     assert not couplings[[0, 1], :, [0, 1]].any()
 
@@ -146,9 +146,10 @@ def test_a_killed_fit_leaves_nothing_and_the_next_one_works(alignment, tmp_path,
 
     with pytest.raises(KeyboardInterrupt):
         fit_family_model(alignment, "potts", place, QUICK, quiet=True, watch=stop)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(saving, "write_json", stop)
-        fit_family_model(alignment, "site", place, QUICK, quiet=True)
+        with pytest.raises(KeyboardInterrupt):
+            fit_family_model(alignment, "site", place, QUICK, quiet=True)
     assert list(tmp_path.iterdir()) == [alignment]
     (tmp_path / ".model.unfinished").mkdir()  # what SIGKILL leaves
     (tmp_path / ".model.unfinished" / "model.safetensors").write_text("half")
@@ -191,6 +192,6 @@ def test_a_fit_ends_with_its_time(alignment):
 def test_hidden_letters_are_whole_and_the_others_are_scaled():
     x = one_hot(torch.randint(0, 20, (50, 30), generator=torch.Generator().manual_seed(0)))
     seen = hide(x, 0.25, torch.Generator().manual_seed(1)).view(50, 30, 20).sum(-1)
-    assert set(seen.unique().tolist()) == {0.0, pytest.approx(4 / 3)}
+    assert seen.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float((seen == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
     assert hide(x, 0.0, torch.Generator()) is x
