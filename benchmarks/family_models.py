@@ -22,6 +22,7 @@ from scipy.stats import rankdata
 
 from lexome.evaluation.uncertainty import draw_weights, interval
 from lexome.io.fasta import read_fasta
+from lexome.plots import style
 from lexome.scoring.alignment_models.family import FamilyModel, hash_tensors, load_family_model
 from lexome.scoring.alignment_models.make import FAMILY_RULES, make_family_scorer
 from lexome.scoring.mutants import MutantScorer, score_mutants
@@ -165,16 +166,41 @@ def print_tables(found: dict) -> str:
     return "\n".join(lines)
 
 
+def draw_curves(found: dict, path: Path) -> None:
+    """Spearman against the processor time of the fit, a panel a family."""
+    with style.look():
+        figure = style.new_figure(height=300)
+        style.pad(figure)
+        for axes, (family, rules) in zip(
+            figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
+        ):
+            for rule, colour in (("potts", style.BLUE), ("vae", style.ORANGE)):
+                points = rules.get(rule, {}).get("curve") or []
+                x, y = [point[2] for point in points], [point[3] for point in points]
+                axes.plot(x, y, color=colour, label=rule)
+                style.dot(axes, x[-1:], y[-1:], colour)
+            for rule, colour in (("site", style.BASELINE), ("vae+potts", style.GREEN)):
+                if rule in rules:
+                    axes.axhline(rules[rule]["spearman"], color=colour, ls="--", lw=1.2, label=rule)
+            style.grid(axes, "y")
+            axes.set_title(FAMILIES[family][1])
+            axes.set_xlabel("processor seconds of the fit")
+            axes.set_ylabel("Spearman")
+        style.legend(figure)
+        figure.savefig(path, dpi=144, facecolor=style.PAPER)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--families", nargs="*", default=list(FAMILIES))
     parser.add_argument("--rules", nargs="*", default=list(FAMILY_RULES))
+    parser.add_argument("--draw", action="store_true", help="measure nothing, print and draw")
     parser.add_argument("--keep", type=Path, default=Path("/tmp/family_models"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     store = Path(__file__).with_suffix(".json")
-    for family in options.families:
+    for family in [] if options.draw else options.families:
         for rule in options.rules:
             one = measure(family, rule, options.keep, FamilySettings())
             found = json.loads(store.read_text()) if store.exists() else {}
@@ -184,6 +210,8 @@ def main() -> None:
     text = print_tables(json.loads(store.read_text()))
     print(text)
     Path(__file__).with_suffix(".txt").write_text(text)
+    pictures = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+    draw_curves(json.loads(store.read_text()), pictures / "family_models.png")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from lexome.errors import CheckpointError, InputError
+from lexome.errors import CheckpointError, EnvironmentProblem, InputError
 from lexome.progress import Progress
 from lexome.scoring.alignment_models import family as saving
 from lexome.scoring.alignment_models.family import load_family_model
 from lexome.scoring.alignment_models.make import make_family_scorer
 from lexome.scoring.mutants import score_mutants
 from lexome.sequence.mutations import parse_mutant
+from lexome.training.alignment_models import potts
 from lexome.training.alignment_models.fit import (
     combine_family_models,
     family_folder,
@@ -187,6 +188,15 @@ def test_a_fit_ends_with_its_time(alignment):
     assert model.facts["fit"]["steps"] > 0
     with pytest.raises(InputError, match="seconds: saw -1"):
         FamilySettings(seconds=-1)
+
+
+def test_a_family_too_wide_for_the_memory_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(potts, "free_memory", lambda device: 10**9)
+    codes = np.zeros((3, 400), np.int8)
+    with pytest.raises(
+        EnvironmentProblem, match=r"saw 1\.0 GB of free memory, expected about 2\.0 GB"
+    ):
+        fit_potts(codes, np.ones(3), FamilySettings(), Progress("", 1, ""))
 
 
 def test_hidden_letters_are_whole_and_the_others_are_scaled():

@@ -17,7 +17,7 @@ HEADER = "m->m m->i m->d i->m i->i d->m d->d"
 
 
 def write_hmmer(profile: ProfileHmm, path: Path) -> None:
-    """The profile as HMMER3/f text, without E-values: to search with it, HMMER wants STATS lines."""
+    """The profile as HMMER3/f text, without E-values: to search, HMMER wants STATS lines."""
     lines = [
         "HMMER3/f [Lexome]",
         f"NAME  {profile.name.split()[0] if profile.name.split() else 'profile'}",
