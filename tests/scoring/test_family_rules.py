@@ -102,6 +102,16 @@ def test_the_potts_rule_is_the_difference_of_whole_energies(models):
     np.testing.assert_allclose(found, energies[1:] - energies[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("rule", ["potts", "vae"])
+def test_fitting_and_scoring_leave_the_random_numbers_as_found(alignment, rule):
+    torch.manual_seed(0)
+    wanted = torch.rand(1)
+    torch.manual_seed(0)
+    model = fit_family_model(alignment, rule, None, FamilySettings(steps=2, samples=1), quiet=True)
+    outcomes(make_family_scorer(model), "M3R")
+    assert torch.equal(torch.rand(1), wanted)
+
+
 def test_the_sum_of_two_rules_is_that_of_their_z_scores(models):
     scorers = {rule: make_family_scorer(models[rule]) for rule in ("vae", "potts", "vae+potts")}
     texts = [
