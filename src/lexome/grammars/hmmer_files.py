@@ -17,7 +17,7 @@ HEADER = "m->m m->i m->d i->m i->i d->m d->d"
 
 
 def write_hmmer(profile: ProfileHmm, path: Path) -> None:
-    """The profile as HMMER3/f text; HMMER's own E-values need `hmmpress` or its calibration."""
+    """The profile as HMMER3/f text, without E-values: to search, HMMER wants STATS lines."""
     lines = [
         "HMMER3/f [Lexome]",
         f"NAME  {profile.name.split()[0] if profile.name.split() else 'profile'}",
@@ -25,7 +25,7 @@ def write_hmmer(profile: ProfileHmm, path: Path) -> None:
         "ALPH  amino",
         "RF    no",
         "MM    no",
-        "CONS  no",
+        "CONS  yes",
         "CS    no",
         "MAP   no",
         "HMM     " + " ".join(AMINO_ACIDS),
@@ -35,7 +35,8 @@ def write_hmmer(profile: ProfileHmm, path: Path) -> None:
         "        " + _spell(profile.transitions[0]),
     ]
     for k in range(1, profile.length + 1):
-        lines.append(f"  {k} {_spell(profile.match_MA[k - 1])} - - - - -")
+        letters = profile.match_MA[k - 1]
+        lines.append(f"  {k} {_spell(letters)} - {_consensus(letters)} - - -")
         lines.append("        " + _spell(profile.insert_MA[k]))
         lines.append("        " + _spell(profile.transitions[k]))
     write_text(path, "\n".join([*lines, "//", ""]))
@@ -114,6 +115,12 @@ def _values(words: list[str], num: int, where: str, number: int) -> Floats:
             f"{where}, line {number}", " ".join(words)[:60], f"{num} numbers", "a whole file"
         )
     return np.array(found)
+
+
+def _consensus(letters_A: Floats) -> str:
+    """The likeliest letter; a capital where it is sure, as HMMER writes it."""
+    best = int(letters_A.argmax())
+    return AMINO_ACIDS[best] if letters_A[best] >= 0.5 else AMINO_ACIDS[best].lower()
 
 
 def _spell(probabilities: Floats) -> str:

@@ -58,11 +58,12 @@ def make_msa_scorer(
         raise InputError("seeds", "none", "one at least", "(0,)")
     for alignment in chosen:
         model.check(alignment)
+    encoded = [encode_alignment(model, alignment) for alignment in chosen]
     columns = range(len(aligned.focus.offsets))
 
     @cache
     def of_column(column: int) -> FloatArray:
-        found = [masked_log_probs(model, alignment, column) for alignment in chosen]
+        found = [masked_log_probs(model, ids, column) for ids in encoded]
         mean_A: FloatArray = np.mean(found, axis=0)
         change_A: FloatArray = mean_A - mean_A[AMINO_ACIDS.index(aligned.focus.letters[column])]
         return change_A
@@ -100,14 +101,19 @@ def draw_rows(alignment: Alignment, depth: int, weights_R: Floats, seed: int) ->
     )
 
 
-def masked_log_probs(model: AlignmentModel, alignment: Alignment, column: int) -> FloatArray:
+def encode_alignment(model: AlignmentModel, alignment: Alignment) -> list[list[int]]:
+    """Tokens of each row, `<cls>` in front and no end."""
+    encode = model.tokenizer.encode
+    return [encode(row, "refuse", alignment.name)[:-1] for row in alignment.rows]
+
+
+def masked_log_probs(model: AlignmentModel, ids: list[list[int]], column: int) -> FloatArray:
     """Log p of each amino acid (A,) in a column of the query, masked there, among all tokens."""
-    tokenizer = model.tokenizer
-    ids = [tokenizer.encode(row, "refuse", alignment.name)[:-1] for row in alignment.rows]
-    ids[0][column + 1] = model.network.config.mask_id  # <cls> stands in front
-    logits_RCV = model.run_ids(ids, ["logits"]).logits
+    query = list(ids[0])
+    query[column + 1] = model.network.config.mask_id  # <cls> stands in front
+    logits_RCV = model.run_ids([query, *ids[1:]], ["logits"]).logits
     assert logits_RCV is not None
     logits_V = logits_RCV[0, column + 1].astype(np.float64)
     log_p_V = logits_V - np.logaddexp.reduce(logits_V)
-    made: FloatArray = log_p_V[[tokenizer.id_of[letter] for letter in AMINO_ACIDS]]
+    made: FloatArray = log_p_V[[model.tokenizer.id_of[letter] for letter in AMINO_ACIDS]]
     return made

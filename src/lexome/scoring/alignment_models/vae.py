@@ -20,7 +20,7 @@ from lexome.architectures.family_vae import (
 from lexome.scoring.alignment_models.family import FamilyModel
 from lexome.scoring.alignment_models.placing import Changes, query_codes, scorer_of
 from lexome.scoring.mutants import FloatArray, MutantScorer
-from lexome.seeds import derive_seed
+from lexome.seeds import derive_seed, keep_randomness
 
 DEFINITION = (
     "ELBO(mutant) - ELBO(wild type) of a variational autoencoder of the family, averaged over "
@@ -59,7 +59,8 @@ def vae_score(model: FamilyModel) -> Callable[[list[Changes]], FloatArray]:
 def build_network(sizes: dict[str, object], tensors: dict[str, Tensor]) -> FamilyVae:
     """The network of a saved family model."""
     tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}
-    network = FamilyVae(FamilyVaeConfig(**tuples))  # type: ignore[arg-type]
+    with keep_randomness():
+        network = FamilyVae(FamilyVaeConfig(**tuples))  # type: ignore[arg-type]
     network.load_state_dict(tensors)
     return network.eval()
 

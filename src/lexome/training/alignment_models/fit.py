@@ -124,6 +124,25 @@ def fit_family_model(
     return model
 
 
+def combine_family_models(vae: FamilyModel, potts: FamilyModel) -> FamilyModel:
+    """What a fit of the rule `vae+potts` gives, from one of each with the same settings.
+
+    Raises:
+        InputError: other rules, settings or alignments than these.
+    """
+    rule = "vae+potts"
+    for found, name in ((vae, "vae"), (potts, "potts")):
+        refuse_other(found, vae.identity | {"rule": name}, f"a model to combine ({name})", True)
+    tensors = {f"vae.{name}": value for name, value in vae.tensors.items()}
+    tensors |= {f"potts.{name}": value for name, value in potts.tensors.items()}
+    fits = {"vae": vae.facts["fit"], "potts": potts.facts["fit"]}
+    seconds = vae.facts["fit_seconds"] + potts.facts["fit_seconds"]
+    facts = {"fit": fits, "fit_seconds": seconds, "tensors_sha256": hash_tensors(tensors)}
+    return FamilyModel(
+        rule, vae.focus, vae.columns, tensors, vae.identity | {"rule": rule}, vae.facts | facts
+    )
+
+
 def family_scorer(
     alignment: str | Path | None,
     rule: str,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lexome.devices import free_memory
+from lexome.errors import EnvironmentProblem
 from lexome.progress import Progress
 from lexome.seeds import derive_seed
 from lexome.sequence.family_rows import GAP_CODE, Codes, Floats
@@ -16,7 +18,8 @@ from lexome.training.alignment_models.settings import FamilySettings
 
 # Penalties as EVcouplings sets them: gaps left out, lambda_J times (letters - 1) (columns - 1).
 COUPLING_PENALTY, FIELD_PENALTY = 0.01, 0.01
-STEPS, BATCH, LEARNING_RATE = 300, 512, 0.01
+STEPS, BATCH, LEARNING_RATE = 200, 512, 0.01
+BYTES = 32  # of memory a coupling: itself, gradient, moments, what is in passing, what is kept
 
 
 class PottsFit(NamedTuple):
@@ -43,10 +46,14 @@ def fit_potts(
     are not predicted. Rows are drawn by their weights, 512 a step; Adam goes down the gradient at
     a rate that ends at nothing. The products run in bf16 where the CPU has it, sums in fp32.
     Source: Ekeberg et al. 2013; Hopf et al. 2017 (EVmutation, plmc).
+
+    Raises:
+        EnvironmentProblem: not enough memory for so many columns.
     """
     num_columns = codes_RC.shape[1]
     size = num_columns * GAP_CODE
     effective = float(weights_R.sum())
+    check_memory(num_columns)
     generator = torch.Generator().manual_seed(derive_seed("potts", settings.seed))
     codes = torch.from_numpy(codes_RC.astype(np.int64))
     weights = torch.from_numpy(weights_R)
@@ -82,6 +89,22 @@ def fit_potts(
             watch(step, made)
     facts = {"steps": step, "last_batch_loss": loss, "coupling_penalty": coupling_penalty}
     return PottsFit(made(), facts)
+
+
+def check_memory(num_columns: int) -> None:
+    """Refuse a family whose couplings do not fit in memory, before the work.
+
+    Raises:
+        EnvironmentProblem: as said.
+    """
+    needed, free = BYTES * (num_columns * GAP_CODE) ** 2, free_memory("cpu")
+    if free is not None and needed > free:
+        raise EnvironmentProblem(
+            f"Potts model of {num_columns:,} columns",
+            f"{free / 1e9:.1f} GB of free memory",
+            f"about {needed / 1e9:.1f} GB",
+            "an alignment of a part of the protein, the rule vae, or a machine with more memory",
+        )
 
 
 def pseudo_gradient(
