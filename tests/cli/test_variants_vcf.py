@@ -24,7 +24,7 @@ def pairs(model: Model, rule: str | None) -> PairScorer:
     return gc_scorer()
 
 
-def mutants(model: Model, rule: str | None) -> MutantScorer:
+def mutants(model: Model, rule: str | None, long: str) -> MutantScorer:
     return abc_scorer()
 
 
@@ -47,7 +47,10 @@ def worm_variants(path: Path, num: int) -> Path:
     return path
 
 
-def test_a_vcf_of_the_worm_is_annotated(tmp_path: Path, esm2: Path, capsys):
+def test_a_vcf_of_the_worm_is_annotated(tmp_path: Path, esm2: Path, capsys, monkeypatch):
+    """By toys: the rules' own tests are elsewhere."""
+    monkeypatch.setattr("lexome.scoring.pair_rules.make_pair_scorer", pairs)
+    monkeypatch.setattr("lexome.scoring.protein_rules.make_mutant_scorer", mutants)
     source = worm_variants(tmp_path / "worm.vcf", 400)
     done = annotate_vcf(
         source,
@@ -59,8 +62,6 @@ def test_a_vcf_of_the_worm_is_annotated(tmp_path: Path, esm2: Path, capsys):
         window=64,
         quiet=True,
         json=True,
-        make_pairs=pairs,
-        make_mutants=mutants,
     )
     assert json.loads(capsys.readouterr().out)["rows"] == 400
     assert (done.rows, done.alleles, done.scored) == (400, 600, 600)
@@ -83,10 +84,10 @@ def test_a_header_is_asked_for_and_a_region_placed(tmp_path: Path, capsys):
     inside = tmp_path / "inside.vcf"
     with gzip.open(source, "rt") as file:
         inside.write_text("".join(line for line in file if line.startswith("17\t")))
-    with pytest.raises(InputError, match="--no-header"):
-        annotate_vcf(inside, tmp_path / "out.csv", fasta, offset="17:42425000")
     gff = tmp_path / "none.gff"
     gff.write_text("17\ts\tCDS\t43000001\t43000009\t.\t+\t0\tID=p\n")
+    with pytest.raises(InputError, match=r"line 1: saw a row .*`--no-header`"):
+        annotate_vcf(inside, tmp_path / "out.csv", fasta, gff=gff, offset="17:42425000")
     annotate_vcf(inside, tmp_path / "out.csv", fasta, gff=gff, offset="17:42425000", no_header=True)
     table = pl.read_csv(tmp_path / "out.csv")
     assert table.height > 9

@@ -169,6 +169,16 @@ def test_a_protein_is_asked_for_once_with_all_its_mutants(files: Path):
     assert asked == ["MAKWE"]
 
 
+def test_a_protein_that_the_model_does_not_take_is_a_reason(files: Path):
+    def refuse(sequence: str, mutants: Any) -> list[float | str]:
+        raise InputError("the reference", "5 residues", "at most 4", "`--long window`")
+
+    done = run(files, "out.vcf", mutants=abc_scorer()._replace(compute=refuse))
+    assert (done.scored, done.protein_scored) == (9, 0)
+    found = read_info(files / "out.vcf")["ala2pro"]["PROTEIN_REASON"]
+    assert found == ("the%20protein:%20saw%205%20residues%2C%20expected%20at%20most%204",)
+
+
 def test_numbers_do_not_depend_on_the_company(files: Path, monkeypatch):
     run(files, "whole.parquet")
     monkeypatch.setattr("lexome.inference.parts.PART_RECORDS", 1)

@@ -1,7 +1,6 @@
 """The half of `lexome variants` that takes a VCF: annotates it, or makes a table of its alleles."""
 
 from bisect import bisect_right
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -12,8 +11,6 @@ from lexome.errors import InputError
 
 if TYPE_CHECKING:
     from lexome.inference.model import Model
-    from lexome.scoring.mutants import MutantScorer
-    from lexome.scoring.pairs import PairScorer
     from lexome.scoring.vcf_file import VcfSummary
 
 WIDEST = 8192  # bases around a variant where the model could read more (Evo 2's BRCA1 example)
@@ -38,18 +35,15 @@ def annotate_vcf(
     offline: bool = False,
     quiet: bool = False,
     json: bool = False,
-    *,
-    make_pairs: "Callable[[Model, str | None], PairScorer] | None" = None,
-    make_mutants: "Callable[[Model, str | None], MutantScorer] | None" = None,
 ) -> "VcfSummary":
     """Score every allele of a VCF by a DNA model, a protein model or both.
 
     Args:
         output: .vcf, .vcf.gz (as bgzip writes it), or a table by its ending.
         fasta: the reference genome; with `offset` a region of it.
-        model: of DNA; made a scorer of pairs by `make_pairs(model, rule)`.
-        protein_model: for coding variants of `gff`; made a scorer of mutants by
-            `make_mutants(model, protein_rule)`.
+        model: of DNA; scored by one of PAIR_RULES, both strands.
+        protein_model: for coding variants of `gff`; scored by one of PROTEIN_RULES;
+            long proteins go through in windows.
         window: bases around a variant; by default what the model can read, up to 8,192.
         offset: "CONTIG:POSITION" of the first base of a FASTA that is one region.
         contigs: how names of the VCF are looked up: as-is, add-chr or remove-chr.
@@ -60,6 +54,8 @@ def annotate_vcf(
     from lexome.io.gff import read_transcripts
     from lexome.results.files import hash_file
     from lexome.scoring.coding import Annotation
+    from lexome.scoring.pair_rules import make_pair_scorer
+    from lexome.scoring.protein_rules import make_mutant_scorer
     from lexome.scoring.vcf_file import score_vcf_file
     from lexome.scoring.vcf_rows import VcfScoring
 
@@ -78,16 +74,14 @@ def annotate_vcf(
             options.say("Genes", f"{gff}: {len(transcripts):,} coding transcripts", quiet)
         pairs, size = None, 0
         if model is not None:
-            assert make_pairs is not None, "a DNA model needs a rule"
             loaded = load(model, dtype=dtype, device=device, offline=offline)
-            pairs, size = make_pairs(loaded, rule), window or find_window(loaded)
+            pairs, size = make_pair_scorer(loaded, rule), window or find_window(loaded)
             facts |= _card(loaded)
             options.say("DNA", f"{model}: {pairs.rule}, windows of {size:,} bases", quiet)
         mutants = None
         if protein_model is not None:
-            assert make_mutants is not None, "a protein model needs a rule"
             loaded = load(protein_model, dtype=dtype, device=device, offline=offline)
-            mutants = make_mutants(loaded, protein_rule)
+            mutants = make_mutant_scorer(loaded, protein_rule, "window")
             facts |= {f"protein_{key}": value for key, value in _card(loaded).items()}
             options.say("Protein", f"{protein_model}: {mutants.rule}", quiet)
         scoring = VcfScoring(

@@ -183,7 +183,7 @@ MEANINGS = {
     WINDOW_BASES: "bases around a variant that the model read; fewer near ends of contigs and Ns",
     NORMALISED: "POS:REF:ALT of a left-aligned allele, where the file writes it otherwise",
     OTHER_TRANSCRIPTS: "further transcripts over a variant, as name|consequence|protein change, "
-    "with `&` between",
+    "with / between; the one told of first has the gravest consequence, then the longest protein",
     ASSAY: "name of the deep mutational scan",
     PUBLISHED: "what was published for the same assay, by the model named in `against`",
     PUBLISHED_MCC: "its published MCC",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from lexome import __version__
 from lexome.errors import InputError
 from lexome.inference.parts import PARTS_ENDING, Kind, check_output, cut_parts, parts_folder
 from lexome.io.vcf import (
@@ -162,8 +163,9 @@ def _write_annotated(
 ) -> None:
     """The input's rows again, each with the INFO fields of its alleles."""
     names = [name for name in table_schema(scoring) if name in FIELDS]
-    told = ("rule", "protein_rule", "model", "protein_model", "lexome_version")
+    told = ("rule", "model", "protein_rule", "protein_model")
     lines = [f"##{PREFIX}{name.upper()}={notes[name]}" for name in told if notes.get(name)]
+    lines.append(f"##{PREFIX}VERSION={__version__}")
     alleles = _alleles(paths, names)
     with open_vcf(source, scoring.needs_header) as vcf, write_vcf(output) as write:
         write(annotate_header(vcf.header, fields, lines))

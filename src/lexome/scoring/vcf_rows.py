@@ -152,7 +152,7 @@ def _score_proteins(
         columns.CONSEQUENCE: [one.consequence if one else "" for one in worst],
         columns.PROTEIN_CHANGE: [one.change if one else "" for one in worst],
         columns.OTHER_TRANSCRIPTS: [
-            "&".join(f"{e.transcript.name}|{e.consequence}|{e.change}" for e in effects[1:])
+            "/".join(f"{e.transcript.name}|{e.consequence}|{e.change}" for e in effects[1:])
             for effects in found
         ],
     }
@@ -178,7 +178,11 @@ def _fill_in_scores(
             by_protein.setdefault(effect.protein, []).append(i)
     for protein, places in by_protein.items():
         mutants = [one.mutant for i in places if (one := effects[i]) and one.mutant is not None]
-        answers = score_mutants(scorer, protein, mutants)
+        try:
+            answers = score_mutants(scorer, protein, mutants)
+        except InputError as error:  # this protein is not for the model: too long, a letter
+            reason = f"the protein: saw {error.seen}, expected {error.expected}"
+            answers = [Outcome(None, reason)] * len(places)
         for i, answer in zip(places, answers, strict=True):
             outcomes[i] = answer
 
