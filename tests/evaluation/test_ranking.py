@@ -1,5 +1,7 @@
 """ProteinGym's figures: on paper, and against its published formulas written out anew."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -38,6 +40,18 @@ def test_ndcg_by_hand() -> None:
     """Two ranks count; their gains are 2/3 and 1: (2/3 + 1/log2 3) / (1 + (2/3)/log2 3)."""
     wanted = (2 / 3 + 1 / np.log2(3)) / (1 + (2 / 3) / np.log2(3))
     assert ndcg([0, 1, 3, 2], [1, 2, 3, 4], top_percent=50) == pytest.approx(wanted)
+
+
+def test_rows_of_equal_score_are_not_given_away_by_the_order_of_the_table() -> None:
+    """The mean over all orders of the ties, whatever the table's own."""
+    truth, score = np.array([3.0, 2.0, 1.0, 0.0, 5.0]), np.array([1.0, 1.0, 1.0, 0.0, 2.0])
+    found = ndcg(truth, score, top_percent=60)
+    orders = [
+        ndcg(truth, score + np.append(np.array(noise) * 1e-3, [0, 0]), top_percent=60)
+        for noise in permutations(range(3))
+    ]
+    assert found == pytest.approx(np.mean(orders))
+    assert ndcg(truth[::-1], score[::-1], top_percent=60) == pytest.approx(found)
 
 
 def test_what_cannot_be_told_is_nan() -> None:

@@ -54,7 +54,9 @@ def test_isotonic_by_hand() -> None:
     """Steps {1}, {2, 3}, {4, 5, 6} with 0, 1 and 3 positives: 0.5/2, 1.5/3, 3.5/4."""
     truth, score = [0, 1, 0, 1, 1, 1], [1, 2, 3, 4, 5, 6]
     up = fit_calibrator(truth, score, "isotonic")
-    np.testing.assert_allclose(calibrate(up, [1, 2, 2.5, 3, 4, 6]), [0.25, 0.5, 0.5, 0.5, 0.875, 0.875])
+    np.testing.assert_allclose(
+        calibrate(up, [1, 2, 2.5, 3, 4, 6]), [0.25, 0.5, 0.5, 0.5, 0.875, 0.875]
+    )
     np.testing.assert_allclose(calibrate(up, [3.5]), [(0.5 + 0.875) / 2])  # between two steps
     down = fit_calibrator(truth, [-s for s in score], "isotonic")
     np.testing.assert_allclose(calibrate(down, [-1, -2.5, -6]), [0.25, 0.5, 0.875])

@@ -56,7 +56,11 @@ def test_a_rule_without_a_table_is_not_taken_to_be_additive() -> None:
         return [float(len(m.edits) ** 2) for m in mutants]
 
     scorer = MutantScorer("squares", "", (), compute)
-    assert score_texts(scorer, PROTEIN, ["K2R", "K2R:T3S", "M1A:K2R:T3S"]).scores.tolist() == [1, 4, 9]
+    assert score_texts(scorer, PROTEIN, ["K2R", "K2R:T3S", "M1A:K2R:T3S"]).scores.tolist() == [
+        1,
+        4,
+        9,
+    ]
 
 
 def test_blosum62_by_hand() -> None:

@@ -109,7 +109,9 @@ def test_brca1_by_its_own_columns() -> None:
         assert [i for i in range(64) if ref[i] != alt[i]] == [place]
     missense, why = brca1.score_missense(suite.table, blosum62_scorer())
     assert (int(np.isfinite(missense).sum()), len(why)) == (2086, 1807)
-    table = brca1.judge_brca1(suite, {"ours": -suite.table["CADD.score"].cast(pl.Float64).to_numpy()})
+    table = brca1.judge_brca1(
+        suite, {"ours": -suite.table["CADD.score"].cast(pl.Float64).to_numpy()}
+    )
     rows = table.filter((pl.col("group") == "all") & (pl.col("task") == "LOF against FUNC and INT"))
     by_model = dict(zip(rows["model"], rows["auroc"], strict=True))
     assert by_model["ours"] == by_model["CADD.score"] == pytest.approx(0.804, abs=1e-3)

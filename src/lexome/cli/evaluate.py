@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lexome.scoring.mutants import MutantScorer
+    from lexome.suites.regions import ScorePairs
 
 Data = Annotated[
     Path | None,
@@ -20,6 +21,20 @@ Data = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="A table by its ending; else on the terminal alone."),
+]
+DnaModel = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="DNA model put beside: catalogue name, directory, hub id."),
+]
+DnaRule = Annotated[
+    str | None, typer.Option(help="Its rule for pairs of windows; else the first that fits it.")
+]
+Window = Annotated[
+    int | None, typer.Option(help="Bases of a window, the variant in the middle; else 8,192.")
+]
+Strands = Annotated[str | None, typer.Option(help="forward, reverse or both; else both.")]
+Scores = Annotated[
+    Path | None, typer.Option(help="A table by its ending for the score of every variant.")
 ]
 NO_MODEL = "blosum62"  # the rule that needs none
 
@@ -51,6 +66,13 @@ def proteingym(
         str | None,
         typer.Option(help="Published model put beside, such as 'Site-Independent'; else its own."),
     ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(help="Of the one assay's protein: for the rules site, hmm, potts, vae."),
+    ] = None,
+    family_model: Annotated[
+        Path | None, typer.Option(help="Folder of the fitted family model: used, or kept there.")
+    ] = None,
     long: options.Long = "refuse",
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
@@ -73,7 +95,11 @@ def proteingym(
     )
 
     folder, found = open_suite(data, assays)
-    name, scorer, facts = _load_scorer(model, rule, long, dtype, device, offline, quiet)
+    if alignment is not None or family_model is not None:
+        name, scorer, facts = _load_family(alignment, rule, family_model, len(found), quiet)
+    else:
+        loading = _Loading(dtype, device, offline, quiet)
+        name, scorer, facts = _load_scorer(model, rule, long, loading)
     options.say("Rule", f"{scorer.rule}: {scorer.definition}", quiet)
     options.say("Assays", f"{len(found)} in {folder}", quiet)
     judge = Judge(scorer, name, read_published(name, published), scores)
@@ -102,15 +128,20 @@ def _show_assays(table: "pl.DataFrame", means: "pl.DataFrame") -> None:
 
 
 def brca1(
+    model: DnaModel = None,
+    rule: DnaRule = None,
+    window: Window = None,
+    strands: Strands = None,
     protein_model: Annotated[
         str | None,
         typer.Option(help="Protein model for the missense rows, read on the two known stretches."),
     ] = None,
     protein_rule: Annotated[
-        str | None, typer.Option(help="Its rule, such as wt-marginal; or blosum62.")
+        str | None, typer.Option(help="Its rule, such as wt-marginal; or blosum62 alone.")
     ] = None,
     data: Data = None,
     output: Output = None,
+    scores: Scores = None,
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
     offline: options.Offline = False,
@@ -120,36 +151,64 @@ def brca1(
     """Tell BRCA1 variants of lost function from the others: AUROC and AUPRC with intervals.
 
     All 3,893 reference bases are held to the region's sequence first. CADD, phyloP, PolyPhen and
-    SIFT stand beside.
+    SIFT stand beside. With --scores, a killed run goes on where it stopped.
     """
-    from lexome.suites.brca1 import judge_brca1, open_brca1, score_missense
+    from lexome.suites.brca1 import judge_brca1, open_brca1, score_dna, score_missense
     from lexome.suites.classes import Floats
 
     suite = open_brca1(data)
     options.say("Checked", f"{len(suite.variants):,} reference bases agree", quiet)
     ours: dict[str, Floats] = {}
     facts: dict[str, object] = {}
+    if model is not None:
+        loaded = _Loading(dtype, device, offline, quiet)
+        name, score_pairs, facts = _load_pairs(model, rule, strands, window, loaded, scores)
+        ours[name], reasons = score_dna(suite, score_pairs, window)
+        _say_unscored(reasons, quiet)
     if protein_model or protein_rule:
-        name, scorer, facts = _load_scorer(
-            protein_model, protein_rule, "refuse", dtype, device, offline, quiet
+        name, scorer, more = _load_scorer(
+            protein_model, protein_rule, "refuse", _Loading(dtype, device, offline, quiet)
         )
-        found, reasons = score_missense(suite.table, scorer)
-        ours[f"{name} {scorer.rule}".strip()] = found
-        options.say("Unscored", f"{len(reasons):,} rows that change no residue", quiet)
+        facts |= {"protein_model": more, "protein_rule": scorer.rule}
+        ours[f"{name} {scorer.rule}"], _ = score_missense(suite.table, scorer)
     _finish(judge_brca1(suite, ours), output, facts, quiet, json)
 
 
 def clinvar(
+    model: DnaModel = None,
+    rule: DnaRule = None,
+    window: Window = None,
+    strands: Strands = None,
     data: Data = None,
     output: Output = None,
+    scores: Scores = None,
+    dtype: options.Dtype = "fp32",
+    device: options.Device = "auto",
+    offline: options.Offline = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Tell pathogenic variants from benign ones: many published predictors, group by group."""
-    from lexome.suites.clinvar import judge_clinvar, open_clinvar
+    """Tell pathogenic variants from benign ones: many published predictors, group by group.
+
+    A model of yours scores the variants whose sequence is at hand: those of BRCA1's region. They
+    are too few to rank predictors by; --scores writes them one by one.
+    """
+    from lexome.suites.clinvar import judge_clinvar, open_clinvar, score_dna
 
     suite = open_clinvar(data)
-    _finish(judge_clinvar(suite, {}), output, {}, quiet, json)
+    ours, facts = {}, dict[str, object]()
+    if model is not None:
+        loaded = _Loading(dtype, device, offline, quiet)
+        name, score_pairs, facts = _load_pairs(model, rule, strands, window, loaded, scores)
+        ours[name], reasons = score_dna(suite, score_pairs, window)
+        _say_unscored(reasons, quiet)
+    _finish(judge_clinvar(suite, ours), output, facts, quiet, json)
+
+
+def _say_unscored(reasons: dict[int, str], quiet: bool) -> None:
+    if reasons:
+        first = next(iter(reasons.values()))
+        options.say("Unscored", f"{len(reasons):,} variants; the first: {first}", quiet)
 
 
 def _finish(
@@ -183,14 +242,17 @@ def _rounded(table: "pl.DataFrame") -> "pl.DataFrame":
     return table.with_columns(pl.col(pl.Float64).round(3))
 
 
+class _Loading(NamedTuple):
+    """How models are loaded."""
+
+    dtype: str
+    device: str
+    offline: bool
+    quiet: bool
+
+
 def _load_scorer(
-    model: str | None,
-    rule: str | None,
-    long: str,
-    dtype: str,
-    device: str,
-    offline: bool,
-    quiet: bool,
+    model: str | None, rule: str | None, long: str, loading: _Loading
 ) -> tuple[str, "MutantScorer", dict[str, object]]:
     """The name of the model, its rule made ready, and what the output's notes say of it."""
     from lexome.errors import InputError
@@ -208,11 +270,51 @@ def _load_scorer(
     from lexome.inference.ensemble import Ensemble, describe, load_together
     from lexome.scoring.protein_rules import make_mutant_scorer
 
-    loaded = load_together(model, dtype, device, offline)
+    loaded = load_together(model, loading.dtype, loading.device, loading.offline)
     facts = describe(loaded)
     name = model if isinstance(loaded, Ensemble) else str(facts["model"])
-    options.say("Model", f"{name}: {dtype} on {facts['device']}", quiet)
+    options.say("Model", f"{name}: {loading.dtype} on {facts['device']}", loading.quiet)
     return name, make_mutant_scorer(loaded, rule, long), facts
+
+
+def _load_family(
+    alignment: Path | None, rule: str | None, saved: Path | None, num_assays: int, quiet: bool
+) -> tuple[str, "MutantScorer", dict[str, object]]:
+    """The same of a model that is fitted to the alignment of the one assay."""
+    from lexome.errors import InputError
+    from lexome.training.alignment_models.fit import family_scorer
+
+    if num_assays != 1:
+        raise InputError(
+            "--alignment", f"{num_assays} assays", "the one whose protein it is of", "--assays NAME"
+        )
+    scorer = family_scorer(alignment, rule or "potts", saved, quiet=quiet)
+    facts: dict[str, object] = {"alignment": alignment, "family_model": saved}
+    return scorer.rule, scorer, facts
+
+
+def _load_pairs(
+    model: str,
+    rule: str | None,
+    strands: str | None,
+    window: int | None,
+    loading: _Loading,
+    scores: Path | None,
+) -> tuple[str, "ScorePairs", dict[str, object]]:
+    """The same of a DNA model that compares windows."""
+    from lexome.inference.ensemble import describe
+    from lexome.inference.model import load
+    from lexome.scoring.pair_rules import make_pair_scorer
+    from lexome.suites.pair_scores import pairs_scorer
+
+    loaded = load(model, loading.dtype, loading.device, loading.offline)
+    facts = describe(loaded) | {"window": window}
+    scorer = make_pair_scorer(loaded, rule, strands)
+    name = f"{facts['model']} {scorer.rule}"
+    options.say("Model", f"{facts['model']}: {loading.dtype} on {facts['device']}", loading.quiet)
+    options.say("Rule", f"{scorer.rule}: {scorer.definition}", loading.quiet)
+    notes = options.provenance(**facts, rule=scorer.rule)
+    return name, pairs_scorer(scorer, scores, lambda: notes, loading.quiet), facts
 
 
 _PROTEINGYM = """\b
@@ -223,6 +325,7 @@ Examples:
 _BRCA1 = """\b
 Examples:
   lexome evaluate brca1
+  lexome evaluate brca1 -m evo-1-8k-base --scores evo.parquet -o brca1.csv
   lexome evaluate brca1 --protein-model protein-mini --protein-rule masked-marginal -o brca1.csv
 """
 _CLINVAR = """\b

@@ -98,8 +98,9 @@ def ndcg(truth: ArrayLike, score: ArrayLike, top_percent: float = TOP_PERCENT) -
 
     Gains are the measurements brought to 0..1 by their least and largest value; only the ranks
     1 to floor(N x top_percent / 100) count, each by gain / log2(rank + 1), and the sum is divided
-    by that of the best possible order. Rows of equal score keep their order of the table, so that
-    the answer is one (the published code leaves it to an unstable sort).
+    by that of the best possible order. Rows of equal score share their ranks' discounts, which is
+    the mean over all their orders: the published code takes the order that its sort leaves, by
+    which a table that is sorted by the measurement would give them away.
 
     NaN where fewer than 100 / top_percent rows leave no rank to count, or all gains are equal.
 
@@ -113,7 +114,9 @@ def ndcg(truth: ArrayLike, score: ArrayLike, top_percent: float = TOP_PERCENT) -
         return NAN
     gain_N = (truth_N - truth_N.min()) / spread
     discount = 1 / np.log2(np.arange(2, num + 2))
-    found = gain_N[np.argsort(-score_N, kind="stable")[:num]]
+    _, level_N = np.unique(-score_N, return_inverse=True)
+    mean_of_level = np.bincount(level_N, gain_N) / np.bincount(level_N)
+    found = mean_of_level[np.sort(level_N)[:num]]
     best = np.sort(gain_N)[::-1][:num]
     return float((found * discount).sum() / (best * discount).sum())
 

@@ -199,7 +199,17 @@ def evaluate_proteingym(
     tally = run_in_parts(
         assays, compute, output, made, notes, progress, ASSAYS, Place("the suite", "assay")
     )
-    return pl.concat(read_table(output)).cast(SCHEMA), tally.resumed_rows  # type: ignore[arg-type]
+    return _typed(pl.concat(read_table(output))), tally.resumed_rows
+
+
+def _typed(table: pl.DataFrame) -> pl.DataFrame:
+    """A table as it was before it became text: an empty field of numbers is none."""
+    return table.select(
+        pl.col(name).cast(dtype, strict=False)
+        if dtype.is_numeric()
+        else pl.col(name).cast(pl.String).fill_null("")
+        for name, dtype in SCHEMA.items()
+    )
 
 
 def _keep_scores(
