@@ -30,8 +30,8 @@ ONE_PASS_DEFINITION = (
     "model has then learned that a token which it sees was chosen and kept (10 %) or put there at "
     "random (10 %, any residue alike), so by Bayes' rule the odds q / (1 - q) that it gives the "
     "token are those without sight of it times 1 + n, n being the number of standard residues; "
-    "the odds are divided by 1 + n. Source of the idea: Gordon et al. 2024 (single-inference "
-    "pseudo-log-likelihood), who correct by a straight line instead. Holds for models that were "
+    "the odds are divided by 1 + n. Source: our own derivation; that one pass may do is due to "
+    "Gordon et al. 2024 (single-inference pseudo-log-likelihood). Holds for models that were "
     "trained by BERT's 80:10:10; an estimate, not the number itself."
 )
 
