@@ -170,7 +170,8 @@ def brca1(
             protein_model, protein_rule, "refuse", _Loading(dtype, device, offline, quiet)
         )
         facts |= {"protein_model": more, "protein_rule": scorer.rule}
-        ours[f"{name} {scorer.rule}"], _ = score_missense(suite.table, scorer)
+        called = name if name == scorer.rule else f"{name} {scorer.rule}"
+        ours[called], _ = score_missense(suite.table, scorer)
     _finish(judge_brca1(suite, ours), output, facts, quiet, json)
 
 
