@@ -91,6 +91,7 @@ def make(folder: Path, protein: str) -> dict[str, Scan]:
         position_embedding_type="rotary",
         token_dropout=True,
         emb_layer_norm_before=False,
+        layer_norm_eps=1e-5,  # fair-esm's
         max_position_embeddings=1026,
     )
     theirs = EsmForMaskedLM(config).eval()

@@ -1,15 +1,16 @@
 """The pre-norm encoders: ESM-1b, ESM-1v, ESM-2 and both generations of Nucleotide Transformer."""
 
-# Letters: N leading shape ((T,) packed, (S, L) padded), D width, V vocabulary.
+# Letters: N leading shape ((T,) packed, (S, L) padded), R rows asked for, D width, V vocabulary.
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from lexome.layers.block import Block
 from lexome.layers.embedding import TokenEmbedding
 from lexome.layers.heads import ContactHead, LanguageModelHead, stack_maps
-from lexome.layers.layout import Layout
+from lexome.layers.layout import Layout, PackedLayout
 from lexome.layers.rotary import Rotary
 
 
@@ -109,6 +110,21 @@ class Encoder(nn.Module):
             x_ND = block(x_ND, layout, turn)
         hidden_ND: Tensor = self.final_norm(x_ND)
         return hidden_ND
+
+    def read_some(
+        self, tokens_T: Tensor, layout: PackedLayout, rows_R: Tensor, counts: Sequence[int]
+    ) -> Tensor:
+        """Hidden states (R, D) of some tokens, `counts` of each sequence in order.
+
+        The same as those rows of `forward`; the last layer is computed at them alone.
+        """
+        turn = self.rotary(layout.positions_N) if self.rotary is not None else None
+        x_TD = self.embedding(tokens_T, layout)
+        for block in self.blocks[:-1]:
+            x_TD = block(x_TD, layout, turn)
+        last: Any = self.blocks[-1]
+        hidden_RD: Tensor = self.final_norm(last.read_some(x_TD, layout, turn, rows_R, counts))
+        return hidden_RD
 
     def trace(self, tokens_N: Tensor, layout: Layout, with_maps: bool = False) -> EncoderOutput:
         """The same, keeping every layer's output and, if asked, every attention map (exact)."""

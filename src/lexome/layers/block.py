@@ -1,11 +1,13 @@
 """Transformer layers: the norm before each half, or behind it."""
 
-# Letters: N leading shape, H heads, D width.
+# Letters: N leading shape, T tokens packed, R rows asked for, H heads, D width.
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from lexome.layers.attention import Attention
 from lexome.layers.feed_forward import make_feed_forward
-from lexome.layers.layout import Layout
+from lexome.layers.layout import Layout, PackedLayout
 from lexome.layers.rotary import Turn
 
 
@@ -43,6 +45,19 @@ class Block(nn.Module):
         if maps is not None:
             maps.append(layout.attention_maps(query_NHd, key_NHd))
         return self.leave(x_ND, layout.attend(query_NHd, key_NHd, value_NHd).flatten(-2))
+
+    def read_some(
+        self,
+        x_TD: Tensor,
+        layout: PackedLayout,
+        turn: Turn | None,
+        rows_R: Tensor,
+        counts: Sequence[int],
+    ) -> Tensor:
+        """The same at some rows alone, `counts` of each sequence; all others are only seen."""
+        query_THd, key_THd, value_THd = self.enter(x_TD, turn)
+        context_RHd = layout.attend_some(query_THd[rows_R], key_THd, value_THd, counts)
+        return self.leave(x_TD[rows_R], context_RHd.flatten(-2))
 
     def enter(self, x_ND: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """What comes before tokens meet: norm, projections, rotation."""

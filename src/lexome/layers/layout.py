@@ -77,6 +77,23 @@ class PackedLayout:
         ]
         return torch.cat(out)
 
+    def attend_some(
+        self, query_RHd: Tensor, key_THd: Tensor, value_THd: Tensor, counts: Sequence[int]
+    ) -> Tensor:
+        """As `attend`, for some tokens of each sequence only: `counts` of them, in order."""
+        split = [torch.split(x, self.lengths) for x in (key_THd, value_THd)]
+        out = [
+            F.scaled_dot_product_attention(
+                q.transpose(0, 1)[None],
+                k.transpose(0, 1)[None],
+                v.transpose(0, 1)[None],
+                scale=1.0,
+            )[0].transpose(0, 1)
+            for q, k, v in zip(torch.split(query_RHd, list(counts)), *split, strict=True)
+            if len(q)
+        ]
+        return torch.cat(out)
+
     def _attend_by_distance(
         self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor, added_HW: Tensor
     ) -> Tensor:

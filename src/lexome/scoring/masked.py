@@ -18,6 +18,7 @@ from lexome.inference.runner import Piece, run_batches
 from lexome.scoring.likelihood import LOGITS_AT_ONCE
 
 FloatArray = NDArray[np.float32]
+FEW = 4  # times as many tokens as are asked about: then the last layer is computed at these alone
 
 
 class Question(NamedTuple):
@@ -95,9 +96,13 @@ def ask(
         mine = waiting[: len(bounds) - 1]  # batches come in order
         rows = np.concatenate([q.places + b for q, b in zip(mine, bounds, strict=False)])
         labels = np.concatenate([q.labels for q in mine])
-        hidden_TD = model.network(*packed)
-        hidden_RD = hidden_TD[torch.from_numpy(rows).to(hidden_TD.device)]
-        labels_R = torch.from_numpy(labels).to(hidden_TD.device)
+        counts = [len(q.places) for q in mine]
+        rows_R = torch.from_numpy(rows).to(model.device)
+        labels_R = torch.from_numpy(labels).to(model.device)
+        if hasattr(model.network, "read_some") and len(rows) * FEW < bounds[-1]:
+            hidden_RD = model.network.read_some(*packed, rows_R, counts)
+        else:
+            hidden_RD = model.network(*packed)[rows_R]
         size = max(LOGITS_AT_ONCE // model.network.config.vocabulary_size, 2)
         found = [
             pick(model.network.logits(part_RD).float().log_softmax(-1), part_R)
@@ -105,7 +110,6 @@ def ask(
                 torch.split(hidden_RD, size), torch.split(labels_R, size), strict=True
             )
         ]
-        counts = [len(q.places) for q in mine]
         del waiting[: len(mine)]  # at the end: a batch that does not fit comes again in halves
         return [part.numpy() for part in torch.split(torch.cat(found).cpu(), counts)]
 
