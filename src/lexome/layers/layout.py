@@ -92,7 +92,7 @@ class PackedLayout:
             for q, k, v in zip(torch.split(query_RHd, list(counts)), *split, strict=True)
             if len(q)
         ]
-        return torch.cat(out)
+        return torch.cat(out) if out else value_THd[:0]
 
     def _attend_by_distance(
         self, query_THd: Tensor, key_THd: Tensor, value_THd: Tensor, added_HW: Tensor
