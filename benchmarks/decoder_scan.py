@@ -157,8 +157,8 @@ def make_ours(shape: str, dtype: str) -> Any:
 
     from lexome.devices import torch_dtype
     from lexome.layers.kernels import accelerate
-    from lexome.scoring.branches import read_branches
     from lexome.scoring.likelihood import Reading
+    from lexome.scoring.mutants.branches import read_branches
 
     network = accelerate(build_ours(shape).to(torch_dtype(dtype)).eval())
     model: Any = SimpleNamespace(network=network, device="cpu", most_tokens=1024)

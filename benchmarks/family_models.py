@@ -25,7 +25,7 @@ from lexome.io.fasta import read_fasta
 from lexome.plots import style
 from lexome.scoring.alignment_models.family import FamilyModel, hash_tensors, load_family_model
 from lexome.scoring.alignment_models.make import FAMILY_RULES, make_family_scorer
-from lexome.scoring.mutants import MutantScorer, score_mutants
+from lexome.scoring.mutants.scorer import MutantScorer, score_mutants
 from lexome.sequence.mutations import Mutant, parse_mutant
 from lexome.training.alignment_models.fit import (
     combine_family_models,

@@ -153,7 +153,7 @@ def loop(logits_of: Callable[[Any], Any], ids: list[int], chosen: list[int]) -> 
 def ours(folder: Path, protein: str, dtype: str) -> Scan:
     """The product's own path."""
     from lexome.inference.model import load
-    from lexome.scoring.residue_rows import rows_hidden
+    from lexome.scoring.mutants.residue_rows import rows_hidden
 
     read = rows_hidden(load(str(folder), dtype=dtype, device="cpu"), "refuse")
     return lambda positions: read(protein, positions)
@@ -162,7 +162,7 @@ def ours(folder: Path, protein: str, dtype: str) -> Scan:
 def seen_once(folder: Path, protein: str) -> str:
     """The time of the one pass of wt-marginal, in words."""
     from lexome.inference.model import load
-    from lexome.scoring.protein_rules import make_mutant_scorer
+    from lexome.scoring.mutants.rules import make_mutant_scorer
 
     told = []
     for dtype in ("fp32", "bf16"):

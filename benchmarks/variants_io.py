@@ -23,12 +23,12 @@ from random import Random
 from lexome.io.genome import Genome
 from lexome.io.gff import read_transcripts
 from lexome.io.vcf import open_vcf
-from lexome.scoring.coding import Annotation
-from lexome.scoring.genome_variants import make_pair, read_variants
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.pairs import Pair, PairScorer
-from lexome.scoring.vcf_file import score_vcf_file
-from lexome.scoring.vcf_rows import VcfScoring
+from lexome.scoring.genomes.coding import Annotation
+from lexome.scoring.genomes.variants import make_pair, read_variants
+from lexome.scoring.genomes.vcf_file import score_vcf_file
+from lexome.scoring.genomes.vcf_rows import VcfScoring
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.pairs.pair import Pair, PairScorer
 from lexome.sequence.mutations import Mutant
 
 WINDOW = 8192

@@ -12,8 +12,8 @@ import pytest
 from lexome.cli.variants_vcf import annotate_vcf, find_window
 from lexome.errors import InputError
 from lexome.inference.model import Model, load
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.pairs import PairScorer
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.pairs.pair import PairScorer
 from tests.scoring.toy_scorers import abc_scorer, gc_scorer
 from tests.shared_data import shared
 
@@ -49,8 +49,8 @@ def worm_variants(path: Path, num: int) -> Path:
 
 def test_a_vcf_of_the_worm_is_annotated(tmp_path: Path, esm2: Path, capsys, monkeypatch):
     """By toys: the rules' own tests are elsewhere."""
-    monkeypatch.setattr("lexome.scoring.pair_rules.make_pair_scorer", pairs)
-    monkeypatch.setattr("lexome.scoring.protein_rules.make_mutant_scorer", mutants)
+    monkeypatch.setattr("lexome.scoring.pairs.rules.make_pair_scorer", pairs)
+    monkeypatch.setattr("lexome.scoring.mutants.rules.make_mutant_scorer", mutants)
     source = worm_variants(tmp_path / "worm.vcf", 400)
     done = annotate_vcf(
         source,

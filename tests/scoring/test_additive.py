@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lexome.scoring.additive import score_texts, score_texts_plainly
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.substitution_matrix import blosum62_scorer
+from lexome.scoring.mutants.additive import score_texts, score_texts_plainly
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.mutants.substitution_matrix import blosum62_scorer
 from lexome.sequence.mutations import AMINO_ACIDS
 
 PROTEIN = "MKTAYIAKQRX"

@@ -7,9 +7,9 @@ import pytest
 
 import lexome
 from lexome.inference.model import Model
-from lexome.scoring.branches import count_shared, read_branches
-from lexome.scoring.forks import Fork, read_forks
 from lexome.scoring.likelihood import Reading, read_likelihoods
+from lexome.scoring.mutants.branches import count_shared, read_branches
+from lexome.scoring.pairs.forks import Fork, read_forks
 from lexome.tokenizers.single_bases import HyenaTokenizer
 from tests.checkpoints.decoders import read_decoder
 from tests.toy_models import NextBase, toy_model
@@ -79,8 +79,8 @@ def test_long_ones_are_read_in_turns(name, monkeypatch):
     model = load(name)
     trunk, branches = make(model, seed=3)
     expected = read_whole(model, trunk, branches)
-    monkeypatch.setattr("lexome.scoring.branches.CHUNK_TOKENS", 7)
-    monkeypatch.setattr("lexome.scoring.forks.CHUNK_TOKENS", 7)
+    monkeypatch.setattr("lexome.scoring.mutants.branches.CHUNK_TOKENS", 7)
+    monkeypatch.setattr("lexome.scoring.pairs.forks.CHUNK_TOKENS", 7)
     assert read_branches(model, trunk, branches) == pytest.approx(expected, abs=1e-4)
     found = read_forks(model, [Fork(trunk, one) for one in branches])
     assert found == pytest.approx(expected, abs=1e-4)

@@ -14,7 +14,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from lexome.errors import InputError
 from lexome.io.genome import Genome
 from lexome.io.gff import read_transcripts
-from lexome.scoring.coding import RANK, Annotation, Effect
+from lexome.scoring.genomes.coding import RANK, Annotation, Effect
 from lexome.sequence.alleles import Allele, left_align, trim
 from lexome.sequence.mutations import apply_mutant, parse_mutant
 from lexome.sequence.transcripts import Transcript

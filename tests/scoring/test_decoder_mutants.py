@@ -7,8 +7,8 @@ import pytest
 import lexome
 from lexome.errors import InputError
 from lexome.inference.model import Model
-from lexome.scoring.decoder_mutants import make_decoder_scorer
-from lexome.scoring.mutants import score_mutants
+from lexome.scoring.mutants.by_likelihood import make_decoder_scorer
+from lexome.scoring.mutants.scorer import score_mutants
 from lexome.sequence.mutations import apply_mutant, parse_mutant
 from lexome.tokenizers.single_bases import HyenaTokenizer
 from tests.checkpoints.decoders import read_decoder
@@ -82,7 +82,7 @@ def test_a_few_at_a_time_score_the_same(progen, monkeypatch):
     mutants = [parse_mutant(f"{a}{i}W") for i, a in enumerate(PROTEIN, start=1)][::-1]
     scorer = make_decoder_scorer(progen)
     expected = [one.score for one in score_mutants(scorer, PROTEIN, mutants)]
-    monkeypatch.setattr("lexome.scoring.decoder_mutants.MUTANTS_AT_ONCE", 7)
+    monkeypatch.setattr("lexome.scoring.mutants.by_likelihood.MUTANTS_AT_ONCE", 7)
     found = [one.score for one in score_mutants(scorer, PROTEIN, mutants)]
     assert found == pytest.approx(expected, abs=1e-5)
 

@@ -13,7 +13,7 @@ from lexome.scoring.alignment_models.hmm import profile_of
 from lexome.scoring.alignment_models.make import make_family_scorer
 from lexome.scoring.alignment_models.msa import make_msa_scorer
 from lexome.scoring.alignment_models.potts import energies_plain
-from lexome.scoring.mutants import score_mutants
+from lexome.scoring.mutants.scorer import score_mutants
 from lexome.sequence.mutations import AMINO_ACIDS, apply_mutant, parse_mutant
 from lexome.training.alignment_models.fit import fit_family_model, read_family
 from lexome.training.alignment_models.settings import FamilySettings

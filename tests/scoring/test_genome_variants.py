@@ -10,9 +10,9 @@ import pytest
 from lexome.errors import InputError
 from lexome.io.genome import Genome
 from lexome.io.vcf import VcfRow
-from lexome.scoring.coordinates import check_coordinates, find_shift
-from lexome.scoring.genome_variants import Variant, make_pair, make_pairs, read_variants, spell
-from lexome.scoring.pairs import Pair
+from lexome.scoring.genomes.coordinates import check_coordinates, find_shift
+from lexome.scoring.genomes.variants import Variant, make_pair, make_pairs, read_variants, spell
+from lexome.scoring.pairs.pair import Pair
 from tests.shared_data import shared
 
 PAPER = "ACGTTGCA" + "N" * 4 + "GATTACAGATCC"

@@ -9,8 +9,8 @@ import lexome
 from lexome.errors import InputError
 from lexome.inference.ensemble import Ensemble
 from lexome.inference.model import Model
-from lexome.scoring.mutants import score_mutants
-from lexome.scoring.protein_rules import PROTEIN_RULES, make_mutant_scorer
+from lexome.scoring.mutants.rules import PROTEIN_RULES, make_mutant_scorer
+from lexome.scoring.mutants.scorer import score_mutants
 from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant, apply_mutant, parse_mutant
 from tests.toy_masked import LOG_3, LOG_9, copycat
 from tests.toys import random_proteins, write_esm2

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 import lexome
 from lexome.errors import InputError
-from lexome.scoring.mutants import score_mutants
-from lexome.scoring.pair_mutants import as_mutant_scorer, cut_pair
-from lexome.scoring.pairs import PairScorer
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.by_pairs import as_mutant_scorer, cut_pair
+from lexome.scoring.mutants.rules import make_mutant_scorer
+from lexome.scoring.mutants.scorer import score_mutants
+from lexome.scoring.pairs.pair import PairScorer
 from lexome.scoring.pseudo_likelihood import pseudo_log_likelihoods
 from lexome.scoring.scan import scan
 from lexome.sequence.mutations import apply_mutant, fill_in, find_mutant, parse_mutant

@@ -9,8 +9,8 @@ import torch
 import lexome
 from lexome.errors import InputError
 from lexome.inference.model import Model
-from lexome.scoring.pair_rules import PAIR_RULES, make_pair_scorer
-from lexome.scoring.pairs import Pair
+from lexome.scoring.pairs.pair import Pair
+from lexome.scoring.pairs.rules import PAIR_RULES, make_pair_scorer
 from lexome.scoring.pseudo_likelihood import pseudo_log_likelihoods
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.single_bases import HyenaTokenizer
@@ -232,7 +232,7 @@ def test_the_company_of_a_pair_changes_nothing(monkeypatch):
         scorer = make_pair_scorer(fixture(name))
         together = scorer.compute(PAIRS)
         alone = [scorer.compute([pair])[0] for pair in PAIRS]
-        monkeypatch.setattr("lexome.scoring.pair_views.PAIRS_AT_ONCE", 2)
+        monkeypatch.setattr("lexome.scoring.pairs.views.PAIRS_AT_ONCE", 2)
         assert alone == pytest.approx(together, abs=1e-5)
         assert scorer.compute(PAIRS) == pytest.approx(together, abs=1e-5)
 

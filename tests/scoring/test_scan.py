@@ -12,7 +12,7 @@ from lexome.inference import parts
 from lexome.plots.variant_map import GROUPS, draw_variant_map, read_map
 from lexome.results.tables import read_provenance
 from lexome.scoring import scan_pictures
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.rules import make_mutant_scorer
 from lexome.scoring.scan import parse_positions, rank_positions, scan
 from lexome.scoring.scan_file import scan_file
 from tests.commands import call_main

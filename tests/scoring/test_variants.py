@@ -7,7 +7,7 @@ import lexome
 from lexome.errors import InputError
 from lexome.inference import parts
 from lexome.results.tables import read_provenance
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.rules import make_mutant_scorer
 from lexome.scoring.variant_rows import read_references
 from lexome.scoring.variants import Asked, score_variants
 from lexome.scoring.variants_file import score_variants_file

@@ -19,9 +19,9 @@ from lexome.io.genome import Genome
 from lexome.io.gff import read_transcripts
 from lexome.io.vcf import open_vcf
 from lexome.results.tables import read_provenance
-from lexome.scoring.coding import Annotation
-from lexome.scoring.vcf_file import VcfSummary, score_vcf_file
-from lexome.scoring.vcf_rows import VcfScoring
+from lexome.scoring.genomes.coding import Annotation
+from lexome.scoring.genomes.vcf_file import VcfSummary, score_vcf_file
+from lexome.scoring.genomes.vcf_rows import VcfScoring
 from tests.scoring.test_coding import PAPER
 from tests.scoring.toy_scorers import abc_scorer, gc_scorer
 
@@ -182,7 +182,7 @@ def test_a_protein_that_the_model_does_not_take_is_a_reason(files: Path):
 def test_numbers_do_not_depend_on_the_company(files: Path, monkeypatch):
     run(files, "whole.parquet")
     monkeypatch.setattr("lexome.inference.parts.PART_RECORDS", 1)
-    monkeypatch.setattr("lexome.scoring.vcf_rows.PAIR_BASES", 1)
+    monkeypatch.setattr("lexome.scoring.genomes.vcf_rows.PAIR_BASES", 1)
     run(files, "single.parquet")
     assert pl.read_parquet(files / "whole.parquet").equals(
         pl.read_parquet(files / "single.parquet")
@@ -221,9 +221,9 @@ from pathlib import Path
 import lexome.inference.parts
 lexome.inference.parts.PART_RECORDS = 20
 from lexome.io.genome import Genome
-from lexome.scoring.pairs import PairScorer
-from lexome.scoring.vcf_file import score_vcf_file
-from lexome.scoring.vcf_rows import VcfScoring
+from lexome.scoring.pairs.pair import PairScorer
+from lexome.scoring.genomes.vcf_file import score_vcf_file
+from lexome.scoring.genomes.vcf_rows import VcfScoring
 from tests.scoring.toy_scorers import gc_scorer
 
 folder, pause = Path(sys.argv[1]), float(sys.argv[2])

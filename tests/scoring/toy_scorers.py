@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.pairs import Pair, PairScorer
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.pairs.pair import Pair, PairScorer
 from lexome.sequence.mutations import Mutant
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lexome.scoring.pairs import PairScorer
+from lexome.scoring.pairs.pair import PairScorer
 from lexome.suites import pair_scores
 from lexome.suites.pair_scores import pairs_scorer
 from tests.scoring.toy_scorers import gc_scorer

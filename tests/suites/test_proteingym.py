@@ -9,8 +9,8 @@ import pytest
 from lexome.errors import InputError
 from lexome.progress import Progress
 from lexome.results.tables import read_provenance
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.substitution_matrix import blosum62_scorer
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.mutants.substitution_matrix import blosum62_scorer
 from lexome.suites.assays import find_assays, read_assay, shift_text
 from lexome.suites.proteingym import (
     Judge,

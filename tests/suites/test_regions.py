@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lexome.errors import InputError
-from lexome.scoring.substitution_matrix import blosum62_scorer
+from lexome.scoring.mutants.substitution_matrix import blosum62_scorer
 from lexome.suites import brca1, clinvar
 from lexome.suites.classes import Task, judge_predictors
 from lexome.suites.regions import (

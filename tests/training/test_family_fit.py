@@ -9,7 +9,7 @@ from lexome.progress import Progress
 from lexome.scoring.alignment_models import family as saving
 from lexome.scoring.alignment_models.family import load_family_model
 from lexome.scoring.alignment_models.make import make_family_scorer
-from lexome.scoring.mutants import score_mutants
+from lexome.scoring.mutants.scorer import score_mutants
 from lexome.sequence.mutations import parse_mutant
 from lexome.training.alignment_models import potts
 from lexome.training.alignment_models.fit import (

@@ -11,7 +11,7 @@ from lexome.cli import options
 if TYPE_CHECKING:
     import polars as pl
 
-    from lexome.scoring.mutants import MutantScorer
+    from lexome.scoring.mutants.scorer import MutantScorer
     from lexome.suites.regions import ScorePairs
 
 Data = Annotated[
@@ -257,7 +257,7 @@ def _load_scorer(
 ) -> tuple[str, "MutantScorer", dict[str, object]]:
     """The name of the model, its rule made ready, and what the output's notes say of it."""
     from lexome.errors import InputError
-    from lexome.scoring.substitution_matrix import blosum62_scorer
+    from lexome.scoring.mutants.substitution_matrix import blosum62_scorer
 
     if rule == NO_MODEL and model is None:
         return NO_MODEL, blosum62_scorer(), {}
@@ -269,7 +269,7 @@ def _load_scorer(
             "-m protein-mini --rule wt-marginal",
         )
     from lexome.inference.ensemble import Ensemble, describe, load_together
-    from lexome.scoring.protein_rules import make_mutant_scorer
+    from lexome.scoring.mutants.rules import make_mutant_scorer
 
     loaded = load_together(model, loading.dtype, loading.device, loading.offline)
     facts = describe(loaded)
@@ -305,7 +305,7 @@ def _load_pairs(
     """The same of a DNA model that compares windows."""
     from lexome.inference.ensemble import describe
     from lexome.inference.model import load
-    from lexome.scoring.pair_rules import make_pair_scorer
+    from lexome.scoring.pairs.rules import make_pair_scorer
     from lexome.suites.pair_scores import pairs_scorer
 
     loaded = load(model, loading.dtype, loading.device, loading.offline)

@@ -53,7 +53,7 @@ def scan(
     from lexome.inference.ensemble import describe, load_together
     from lexome.inference.parts import check_output
     from lexome.results.tables import print_table
-    from lexome.scoring.protein_rules import make_mutant_scorer
+    from lexome.scoring.mutants.rules import make_mutant_scorer
     from lexome.scoring.scan import letters_of, rank_positions
     from lexome.scoring.scan import scan as scan_source
     from lexome.scoring.scan_file import scan_file

@@ -7,7 +7,7 @@ from lexome.cli import options
 from lexome.errors import InputError
 
 if TYPE_CHECKING:
-    from lexome.scoring.mutants import MutantScorer
+    from lexome.scoring.mutants.scorer import MutantScorer
 
 
 def score_table(
@@ -76,7 +76,7 @@ def _model_scorer(
     model: str, rule: str | None, long: str, dtype: str, device: str, offline: bool
 ) -> "tuple[MutantScorer, dict[str, object]]":
     from lexome.inference.ensemble import describe, load_together
-    from lexome.scoring.protein_rules import make_mutant_scorer
+    from lexome.scoring.mutants.rules import make_mutant_scorer
 
     loaded = load_together(model, dtype, device, offline)
     return make_mutant_scorer(loaded, rule, long), describe(loaded)

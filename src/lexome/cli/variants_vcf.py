@@ -11,7 +11,7 @@ from lexome.errors import InputError
 
 if TYPE_CHECKING:
     from lexome.inference.model import Model
-    from lexome.scoring.vcf_file import VcfSummary
+    from lexome.scoring.genomes.vcf_file import VcfSummary
 
 PHASES = 6  # starts at which a window may be read
 WIDEST = 8192  # bases around a variant where the model could read more (Evo 2's BRCA1 example)
@@ -54,11 +54,11 @@ def annotate_vcf(
     from lexome.io.genome import Genome
     from lexome.io.gff import read_transcripts
     from lexome.results.files import hash_file
-    from lexome.scoring.coding import Annotation
-    from lexome.scoring.pair_rules import make_pair_scorer
-    from lexome.scoring.protein_rules import make_mutant_scorer
-    from lexome.scoring.vcf_file import score_vcf_file
-    from lexome.scoring.vcf_rows import VcfScoring
+    from lexome.scoring.genomes.coding import Annotation
+    from lexome.scoring.genomes.vcf_file import score_vcf_file
+    from lexome.scoring.genomes.vcf_rows import VcfScoring
+    from lexome.scoring.mutants.rules import make_mutant_scorer
+    from lexome.scoring.pairs.rules import make_pair_scorer
 
     fasta, output = _check(source, output, fasta)
     facts: dict[str, object] = {"input": source, "fasta": fasta, "offset": offset}

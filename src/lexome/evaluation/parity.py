@@ -12,9 +12,9 @@ from scipy.stats import spearmanr
 from lexome.errors import InputError
 from lexome.inference.model import Model
 from lexome.io.tables import find_column, read_table
-from lexome.scoring.additive import score_texts
-from lexome.scoring.mutants import FloatArray
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.additive import score_texts
+from lexome.scoring.mutants.rules import make_mutant_scorer
+from lexome.scoring.mutants.scorer import FloatArray
 from lexome.sequence.mutations import Mutant, parse_mutant
 from lexome.sequence.wild_type import find_wild_type
 

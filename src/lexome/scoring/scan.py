@@ -12,8 +12,8 @@ from lexome.inference.model import Model
 from lexome.io.sources import read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.results import columns
-from lexome.scoring.mutants import MutantScorer, score_mutants
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.rules import make_mutant_scorer
+from lexome.scoring.mutants.scorer import MutantScorer, score_mutants
 from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant
 from lexome.sequence.records import Record
 
@@ -43,8 +43,8 @@ def scan(
     Args:
         model: from `lexome.load` or `lexome.load_ensemble`.
         source: a sequence, a list, a frame, or a path.
-        rule: see `lexome.scoring.protein_rules.PROTEIN_RULES`, of DNA
-            `lexome.scoring.pair_rules.PAIR_RULES`; by default wt-marginal, of causal models
+        rule: see `lexome.scoring.mutants.rules.PROTEIN_RULES`, of DNA
+            `lexome.scoring.pairs.rules.PAIR_RULES`; by default wt-marginal, of causal models
             log-likelihood-difference, of encoders of DNA masked-marginal.
         long: of sequences beyond the context: refuse, whole or window.
         positions: those that are scanned, such as "24-286" or "1-10,40"; all by default.

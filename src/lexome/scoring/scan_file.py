@@ -11,7 +11,7 @@ from lexome.io.sources import can_be_read_twice, read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.results import columns
-from lexome.scoring.mutants import MutantScorer
+from lexome.scoring.mutants.scorer import MutantScorer
 from lexome.scoring.scan import parse_positions, scan_record
 from lexome.sequence.mutations import AMINO_ACIDS
 from lexome.sequence.records import Record

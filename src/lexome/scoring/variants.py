@@ -11,8 +11,8 @@ from lexome.inference.ensemble import Ensemble
 from lexome.inference.model import Model
 from lexome.io.sources import is_path
 from lexome.results import columns
-from lexome.scoring.mutants import MutantScorer, Outcome, score_mutants
-from lexome.scoring.protein_rules import make_mutant_scorer
+from lexome.scoring.mutants.rules import make_mutant_scorer
+from lexome.scoring.mutants.scorer import MutantScorer, Outcome, score_mutants
 from lexome.scoring.variant_rows import (
     VariantRow,
     VariantTable,
@@ -55,7 +55,7 @@ def score_variants(
         variants: a table (a path, a frame) with a column of changes (A12G, A12G:C45D, p.Ala12Gly,
             A12del, ...) or of mutated sequences; or a list of changes.
         reference: a protein, a FASTA file, or sequences by name.
-        rule: see `lexome.scoring.protein_rules.PROTEIN_RULES`.
+        rule: see `lexome.scoring.mutants.rules.PROTEIN_RULES`.
         long: of proteins beyond the context: refuse, whole or window.
         mutant: the column of changes; guessed without.
         reference_column: the column that names each row's reference, where there are several.

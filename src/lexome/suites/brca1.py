@@ -14,7 +14,7 @@ import polars as pl
 
 from lexome.errors import InputError
 from lexome.io.tables import read_table
-from lexome.scoring.mutants import MutantScorer, score_mutants
+from lexome.scoring.mutants.scorer import MutantScorer, score_mutants
 from lexome.sequence.mutations import Edit, Mutant
 from lexome.suites.classes import ALL, Bools, Floats, Task, judge_predictors, read_numbers
 from lexome.suites.regions import (

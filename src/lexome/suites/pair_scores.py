@@ -11,7 +11,7 @@ from lexome.io.tables import read_table
 from lexome.io.unique_ids import Place
 from lexome.progress import show_progress
 from lexome.results import columns
-from lexome.scoring.pairs import Pair, PairScorer
+from lexome.scoring.pairs.pair import Pair, PairScorer
 from lexome.suites.regions import ScorePairs
 
 AT_ONCE = 64  # pairs between two looks at the clock, where nothing is kept

@@ -20,8 +20,8 @@ from lexome.io.unique_ids import Place
 from lexome.progress import Progress
 from lexome.results import columns
 from lexome.results.tables import write_table
-from lexome.scoring.additive import Scored, score_texts
-from lexome.scoring.mutants import MutantScorer
+from lexome.scoring.mutants.additive import Scored, score_texts
+from lexome.scoring.mutants.scorer import MutantScorer
 from lexome.suites.assays import Assay, AssayRows, find_assays, fingerprint_of, read_assay
 from lexome.suites.shared_folder import find_folder, read_tasks, shared_roots
 

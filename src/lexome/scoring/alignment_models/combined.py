@@ -9,7 +9,7 @@ from lexome.scoring.alignment_models.family import FamilyModel
 from lexome.scoring.alignment_models.placing import Changes, query_codes, scorer_of
 from lexome.scoring.alignment_models.potts import potts_score
 from lexome.scoring.alignment_models.vae import vae_score
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.mutations import AMINO_ACIDS
 
 PARTS = {"vae": vae_score, "potts": potts_score}

@@ -15,7 +15,7 @@ from lexome.grammars.profile_search import (
 )
 from lexome.scoring.alignment_models.family import FamilyModel
 from lexome.scoring.alignment_models.placing import LETTER_CODES, column_positions, find_reason
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.family_rows import GAP_CODE, Codes
 from lexome.sequence.mutations import Mutant, apply_mutant
 

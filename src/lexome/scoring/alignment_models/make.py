@@ -9,7 +9,7 @@ from lexome.scoring.alignment_models.hmm import make_hmm_scorer
 from lexome.scoring.alignment_models.potts import make_potts_scorer
 from lexome.scoring.alignment_models.site import make_site_scorer
 from lexome.scoring.alignment_models.vae import make_vae_scorer
-from lexome.scoring.mutants import MutantScorer
+from lexome.scoring.mutants.scorer import MutantScorer
 
 FAMILY_RULES: dict[str, Callable[[FamilyModel], MutantScorer]] = {
     "site": make_site_scorer,

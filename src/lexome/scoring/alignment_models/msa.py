@@ -13,7 +13,7 @@ from lexome.scoring.alignment_models.placing import (
     place_mutants,
     spread_table,
 )
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.seeds import numpy_generator
 from lexome.sequence.alignment import Alignment, thin
 from lexome.sequence.family_rows import Floats

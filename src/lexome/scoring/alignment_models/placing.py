@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome.scoring.alignment_models.family import FamilyModel
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.focus import Focus, place_query
 from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant
 

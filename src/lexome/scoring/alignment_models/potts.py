@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lexome.scoring.alignment_models.family import FamilyModel
 from lexome.scoring.alignment_models.placing import Changes, query_codes, scorer_of
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.mutations import AMINO_ACIDS
 
 DEFINITION = (

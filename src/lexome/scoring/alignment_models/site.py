@@ -11,7 +11,7 @@ from lexome.scoring.alignment_models.placing import (
     scorer_of,
     spread_table,
 )
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.mutations import AMINO_ACIDS
 
 DEFINITION = (

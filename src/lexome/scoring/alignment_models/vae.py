@@ -19,7 +19,7 @@ from lexome.architectures.family_vae import (
 )
 from lexome.scoring.alignment_models.family import FamilyModel
 from lexome.scoring.alignment_models.placing import Changes, query_codes, scorer_of
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.seeds import derive_seed, keep_randomness
 
 DEFINITION = (

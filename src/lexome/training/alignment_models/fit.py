@@ -26,7 +26,7 @@ from lexome.scoring.alignment_models.family import (
     save_family_model,
 )
 from lexome.scoring.alignment_models.make import check_family_rule, make_family_scorer
-from lexome.scoring.mutants import MutantScorer
+from lexome.scoring.mutants.scorer import MutantScorer
 from lexome.sequence.family_rows import FamilyRows, Floats, encode_rows, row_weights
 from lexome.sequence.focus import FocusAlignment
 from lexome.training.alignment_models.pace import Watch, product_dtype

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from lexome.inference.embed import Recipe, pooled_vectors
 from lexome.inference.model import Model
 from lexome.inference.runner import Piece, run_batches
-from lexome.scoring.pair_views import Views, score_in_turns
-from lexome.scoring.pairs import Pair
+from lexome.scoring.pairs.pair import Pair
+from lexome.scoring.pairs.views import Views, score_in_turns
 
 FloatArray = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from lexome.errors import InputError
 from lexome.inference.causal import check_causal
 from lexome.inference.dialects import Dialect, find_dialect
 from lexome.inference.model import Model
-from lexome.scoring.branches import read_branches
 from lexome.scoring.likelihood import Reading
-from lexome.scoring.mutants import MutantScorer
+from lexome.scoring.mutants.branches import read_branches
+from lexome.scoring.mutants.scorer import MutantScorer
 from lexome.scoring.rules import DIRECTIONS, Rule, Text, clean, find_directions, find_rule
 from lexome.sequence.mutations import Mutant, apply_mutant
 

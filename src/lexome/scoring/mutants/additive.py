@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lexome.errors import InputError
-from lexome.scoring.mutants import FloatArray, MutantScorer, score_mutants
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer, score_mutants
 from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant, parse_mutant
 
 Ints = NDArray[np.int64]

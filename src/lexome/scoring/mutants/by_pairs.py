@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from lexome.scoring.marginals import find_obstacle
-from lexome.scoring.mutants import MutantScorer
-from lexome.scoring.pairs import Pair, PairScorer
+from lexome.scoring.mutants.marginals import find_obstacle
+from lexome.scoring.mutants.scorer import MutantScorer
+from lexome.scoring.pairs.pair import Pair, PairScorer
 from lexome.sequence.mutations import Mutant, apply_mutant
 
 

@@ -9,11 +9,11 @@ from lexome.inference.causal import check_causal, is_causal
 from lexome.inference.dialects import find_dialect
 from lexome.inference.model import Model
 from lexome.scoring.masked import can_fill_in, check_encoder
-from lexome.scoring.pair_distances import score_by_distance
-from lexome.scoring.pair_likelihoods import score_by_likelihood, score_by_pseudo_likelihood
-from lexome.scoring.pair_masks import has_marginals, score_by_marginal
-from lexome.scoring.pair_views import Views, find_views
-from lexome.scoring.pairs import Pair, PairScorer
+from lexome.scoring.pairs.distances import score_by_distance
+from lexome.scoring.pairs.likelihoods import score_by_likelihood, score_by_pseudo_likelihood
+from lexome.scoring.pairs.masks import has_marginals, score_by_marginal
+from lexome.scoring.pairs.pair import Pair, PairScorer
+from lexome.scoring.pairs.views import Views, find_views
 from lexome.scoring.pseudo_likelihood import DEFINITION, ONE_PASS_DEFINITION
 from lexome.scoring.rules import find_rule
 from lexome.tokenizers.overlapping import OverlappingTokenizer

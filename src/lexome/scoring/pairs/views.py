@@ -8,7 +8,7 @@ import numpy as np
 from lexome.errors import InputError
 from lexome.inference.dialects import find_dialect
 from lexome.inference.model import Model
-from lexome.scoring.pairs import Pair
+from lexome.scoring.pairs.pair import Pair
 from lexome.scoring.rules import DIRECTIONS, turn
 from lexome.sequence.alphabet import foreign_letters
 from lexome.tokenizers.six_mers import SixMerTokenizer

@@ -7,8 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lexome.inference.model import Model
-from lexome.scoring.mutants import FloatArray, MutantScorer
-from lexome.scoring.residue_rows import (
+from lexome.scoring.mutants.residue_rows import (
     Asked,
     RememberedRows,
     RowsOf,
@@ -20,6 +19,7 @@ from lexome.scoring.residue_rows import (
     rows_hidden,
     rows_seen,
 )
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.mutations import AMINO_ACIDS, Edit, Mutant, apply_mutant
 
 CODE_OF = {letter: code for code, letter in enumerate(AMINO_ACIDS)}

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from lexome.inference.causal import check_causal
 from lexome.inference.dialects import find_dialect
 from lexome.inference.model import Model
-from lexome.scoring.decoder_mutants import Reader
-from lexome.scoring.forks import Fork, read_forks
 from lexome.scoring.masked import check_encoder
-from lexome.scoring.pair_views import Views, score_in_turns
-from lexome.scoring.pairs import Pair
+from lexome.scoring.mutants.by_likelihood import Reader
+from lexome.scoring.pairs.forks import Fork, read_forks
+from lexome.scoring.pairs.pair import Pair
+from lexome.scoring.pairs.views import Views, score_in_turns
 from lexome.scoring.pseudo_likelihood import make_plan, read_plans
 from lexome.scoring.rules import find_rule
 

@@ -11,19 +11,19 @@ from lexome.inference.causal import is_causal
 from lexome.inference.dialects import find_dialect
 from lexome.inference.ensemble import Ensemble
 from lexome.inference.model import Model
-from lexome.scoring.decoder_mutants import DEFINITION as DECODER_DEFINITION
-from lexome.scoring.decoder_mutants import make_decoder_scorer
-from lexome.scoring.marginals import (
+from lexome.scoring.mutants.by_likelihood import DEFINITION as DECODER_DEFINITION
+from lexome.scoring.mutants.by_likelihood import make_decoder_scorer
+from lexome.scoring.mutants.by_pairs import as_mutant_scorer
+from lexome.scoring.mutants.marginals import (
     find_obstacle,
     make_joint_marginal,
     make_masked_marginal,
     make_mutant_marginal,
     make_seen_marginal,
 )
-from lexome.scoring.mutants import FloatArray, MutantScorer
-from lexome.scoring.pair_mutants import as_mutant_scorer
-from lexome.scoring.pair_rules import PAIR_RULES, make_pair_scorer
-from lexome.scoring.residue_rows import find_limit
+from lexome.scoring.mutants.residue_rows import find_limit
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
+from lexome.scoring.pairs.rules import PAIR_RULES, make_pair_scorer
 from lexome.sequence.mutations import AMINO_ACIDS, Mutant
 
 Maker = Callable[[Model, "ProteinRule", str, str], MutantScorer]  # model, rule, its name, long
@@ -58,7 +58,7 @@ def make_mutant_scorer(
 
     Args:
         model: from `lexome.load` or `lexome.load_ensemble`. A model of DNA has the rules of
-            `lexome.scoring.pair_rules.PAIR_RULES`, on both strands.
+            `lexome.scoring.pairs.rules.PAIR_RULES`, on both strands.
         rule: one of PROTEIN_RULES; by default wt-marginal, of causal models
             log-likelihood-difference.
         long: what becomes of sequences beyond the context: refuse, whole or window.

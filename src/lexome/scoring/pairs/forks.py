@@ -12,8 +12,8 @@ from lexome.inference.causal import CHUNK_TOKENS
 from lexome.inference.model import Model
 from lexome.inference.runner import batch_tokens
 from lexome.layers.state import State
-from lexome.scoring.branches import Branch, Stem, add_up, count_shared
 from lexome.scoring.likelihood import Reading
+from lexome.scoring.mutants.branches import Branch, Stem, add_up, count_shared
 
 
 class Fork(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lexome.io.genome import Contig, Genome
 from lexome.io.vcf import VcfRow
-from lexome.scoring.pairs import Pair
+from lexome.scoring.pairs.pair import Pair
 from lexome.sequence.agreement import shared_start
 from lexome.sequence.alleles import Allele, anchor, find_flaw, left_align, trim
 

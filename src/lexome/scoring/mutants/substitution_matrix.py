@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lexome.scoring.mutants import FloatArray, MutantScorer
+from lexome.scoring.mutants.scorer import FloatArray, MutantScorer
 from lexome.sequence.blosum62 import BLOSUM62
 from lexome.sequence.mutations import AMINO_ACIDS, Mutant
 
@@ -19,7 +19,7 @@ _DEFINITION = (
 def blosum62_scorer() -> MutantScorer:
     """The rule `blosum62`: what is exchanged for what, wherever it stands.
 
-    >>> from lexome.scoring.mutants import score_mutants
+    >>> from lexome.scoring.mutants.scorer import score_mutants
     >>> from lexome.sequence.mutations import parse_mutant
     >>> mutants = [parse_mutant(text) for text in ("K2R", "K2W", "K2*")]
     >>> [outcome.score for outcome in score_mutants(blosum62_scorer(), "MKT", mutants)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lexome.errors import InputError
 from lexome.io.genome import Contig, Genome
 from lexome.io.vcf import VcfRow
-from lexome.scoring.genome_variants import check_reference
+from lexome.scoring.genomes.variants import check_reference
 from lexome.sequence.alleles import BASES
 
 MOST_ROWS = 10_000  # that are looked at

@@ -13,8 +13,8 @@ from torch import Tensor
 from lexome.errors import InputError
 from lexome.inference.model import Model
 from lexome.scoring.masked import Pick, Question, ask, check_encoder
-from lexome.scoring.pair_views import Views, find_changed, score_in_turns
-from lexome.scoring.pairs import Pair
+from lexome.scoring.pairs.pair import Pair
+from lexome.scoring.pairs.views import Views, find_changed, score_in_turns
 from lexome.tokenizers.interface import Tokenizer
 from lexome.tokenizers.kmers import BASES
 from lexome.tokenizers.overlapping import OverlappingTokenizer

@@ -28,8 +28,8 @@ from lexome.progress import Progress, show_progress
 from lexome.results import columns
 from lexome.results.files import json_text, write_text
 from lexome.results.tables import provenance_path, read_provenance, write_table
-from lexome.scoring.coordinates import check_coordinates
-from lexome.scoring.vcf_rows import VcfScoring, score_rows, table_schema
+from lexome.scoring.genomes.coordinates import check_coordinates
+from lexome.scoring.genomes.vcf_rows import VcfScoring, score_rows, table_schema
 
 PREFIX = "LEXOME_"
 PARTS_A_FOLDER = 256

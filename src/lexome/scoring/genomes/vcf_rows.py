@@ -10,10 +10,10 @@ from lexome.errors import InputError
 from lexome.io.genome import Genome
 from lexome.io.vcf import VcfRow
 from lexome.results import columns
-from lexome.scoring.coding import Annotation, Effect
-from lexome.scoring.genome_variants import Variant, make_pairs, read_variants, spell
-from lexome.scoring.mutants import MutantScorer, Outcome, score_mutants
-from lexome.scoring.pairs import Pair, PairScorer
+from lexome.scoring.genomes.coding import Annotation, Effect
+from lexome.scoring.genomes.variants import Variant, make_pairs, read_variants, spell
+from lexome.scoring.mutants.scorer import MutantScorer, Outcome, score_mutants
+from lexome.scoring.pairs.pair import Pair, PairScorer
 
 PAIR_BASES = 1 << 23  # of windows that are held at once
 

@@ -1,0 +1,1 @@
+"""Variants of a genome: read from VCF files, windowed, translated, written again."""
