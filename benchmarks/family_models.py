@@ -183,11 +183,14 @@ def draw_curves(found: dict, path: Path) -> None:
                 if rule in rules:
                     axes.axhline(rules[rule]["spearman"], color=colour, ls="--", lw=1.2, label=rule)
             style.grid(axes, "y")
+            middle = np.mean([one["spearman"] for one in rules.values()])
+            axes.set_ylim(middle - 0.1, middle + 0.1)  # the same span in every panel
+            axes.set_xlim(0)
             axes.set_title(FAMILIES[family][1])
             axes.set_xlabel("processor seconds of the fit")
             axes.set_ylabel("Spearman")
         style.legend(figure)
-        figure.savefig(path, dpi=144, facecolor=style.PAPER)
+        figure.savefig(path, dpi=144, facecolor=style.PAPER, bbox_inches="tight", pad_inches=0.2)
 
 
 def main() -> None:

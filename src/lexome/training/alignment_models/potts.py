@@ -123,8 +123,9 @@ def pseudo_gradient(
     loss = -float((log_p_BCA * x_BCA).sum()) / len(codes_BC)
     has_letter_BC1 = x_BCA.sum(-1, keepdim=True)
     error_BD = ((log_p_BCA.exp() - x_BCA) * has_letter_BC1).flatten(1) / len(codes_BC)
-    one_way_DD = (error_BD.to(dtype).T @ x_BD).float()
-    gradient_DD = one_way_DD + one_way_DD.T
+    one_way_DD = error_BD.to(dtype).T @ x_BD
+    gradient_DD = one_way_DD.float()
+    gradient_DD += one_way_DD.T if dtype == torch.bfloat16 else one_way_DD.T.clone()
     clear_diagonal(gradient_DD)
     return loss, error_BD.sum(0), gradient_DD
 
