@@ -15,6 +15,7 @@ from lexome.scoring.pseudo_likelihood import pseudo_log_likelihoods
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.single_bases import HyenaTokenizer
 from tests.shared_data import shared
+from tests.toy_masked import copycat
 from tests.toy_models import Independent, NextBase, toy_model
 from tests.toys import AMINO_ACIDS
 
@@ -256,3 +257,19 @@ def test_rules_are_for_the_models_that_have_them(esm2):
     assert make_pair_scorer(dnabert2).rule == "pseudo-log-likelihood"
     for name, rule in PAIR_RULES.items():
         assert "ource" in rule.definition, name
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("cosine", 0.5 / math.sqrt(0.5 * 0.625)),
+        ("dot", 0.5),
+        ("l1", -0.5),
+        ("l2", -math.sqrt(0.125)),
+    ],
+)
+def test_distances_are_worked_out_on_paper(rule, expected):
+    """The toy's mean vector is the composition: (A 1/2, C 1/2) becomes (A 3/4, C 1/4)."""
+    scorer = make_pair_scorer(copycat(), rule)
+    found = scorer.compute([Pair("C2A", "ACCA", "AACA", 1)])
+    assert found == pytest.approx([expected], abs=1e-6)
