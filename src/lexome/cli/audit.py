@@ -12,7 +12,9 @@ from lexome.cli.split import Alphabet, SplitIdentity
 def audit(
     table: Annotated[
         str | None,
-        typer.Argument(metavar="[TABLE]", help="A table, with --split."),
+        typer.Argument(
+            metavar="[TABLE or RUN]", help="A table, with --split; or a run of finetune."
+        ),
     ] = None,
     train: Annotated[str | None, typer.Option(help="File of the training rows.")] = None,
     validation: Annotated[str | None, typer.Option(help="File of the validation rows.")] = None,
@@ -40,11 +42,15 @@ def audit(
     """Exact and near copies, reverse complements, shared clusters and label conflicts.
 
     Ends with exit code 4 where a sequence stands, exactly or nearly, in two parts. Kin remoter
-    than that is told, and is no leak by itself.
+    than that is told, and is no leak by itself. Of a run it prints the test figures with the
+    leaking test rows and without them.
     """
     from lexome.evaluation import audit as auditing
     from lexome.results.tables import find_writer, write_table
 
+    if table is not None and split is None and Path(table).is_dir():
+        _audit_run(table, quiet, json)
+        return
     if output is not None:
         find_writer(output)
     found = auditing.audit(
@@ -95,8 +101,32 @@ def audit(
         raise typer.Exit(4)
 
 
+def _audit_run(directory: str, quiet: bool, json: bool) -> None:
+    """The inflated and the clean figures of a run, side by side."""
+    from lexome.training.clean import audit_run
+
+    found = audit_run(directory)
+    one = found.models[0].metrics
+    options.say(
+        "Leaks",
+        f"{one.leaked:,} of {one.rows:,} test rows have a copy (>= {found.similarity:.0%}) among "
+        "training or validation rows",
+        quiet,
+    )
+    for judged in found.models:
+        for name in found.headline:
+            inflated, clean = judged.metrics.inflated[name], judged.metrics.clean[name]
+            title = f"{judged.model}, {name.replace('_', ' ')}"
+            options.say("Test", f"{title}: {inflated:.3f} on all, {clean:.3f} without", quiet)
+    models = [judged.metrics._asdict() | {"model": judged.model} for judged in found.models]
+    options.answer({"run": directory, "similarity": found.similarity, "models": models}, json)
+    if one.leaked:
+        raise typer.Exit(4)
+
+
 EXAMPLES = """\b
 Examples:
   lexome audit --train train.csv --test test.csv -o leaks.csv
   lexome audit split.parquet --split column:part --label Mitochondrion
+  lexome audit runs/mito
 """
