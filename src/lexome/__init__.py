@@ -24,6 +24,8 @@ _HOMES = {
     "score": "lexome.scoring.score",
     "scan": "lexome.scoring.scan",
     "score_variants": "lexome.scoring.variants",
+    "split": "lexome.evaluation.split_table",
+    "audit": "lexome.evaluation.audit",
     "finetune": "lexome.training.finetune",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
@@ -32,6 +34,8 @@ _HOMES = {
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
+    from lexome.evaluation.audit import audit as audit
+    from lexome.evaluation.split_table import split as split
     from lexome.generation.generate import generate as generate
     from lexome.inference.embed import embed as embed
     from lexome.inference.embed import embed_residues as embed_residues

@@ -12,6 +12,7 @@ import typer
 
 from lexome import __version__
 from lexome.cli import (
+    audit,
     calibrate,
     convert,
     doctor,
@@ -27,6 +28,7 @@ from lexome.cli import (
     pretrain,
     scan,
     score,
+    split,
     variants,
 )
 from lexome.devices import wait_politely
@@ -45,6 +47,7 @@ app = typer.Typer(
 VERBS: dict[
     str, tuple[Callable[..., None], str]
 ] = {  # one line a verb: its function and the examples that end its help
+    "audit": (audit.audit, audit.EXAMPLES),
     "calibrate": (calibrate.calibrate, calibrate.EXAMPLES),
     "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
@@ -60,6 +63,7 @@ VERBS: dict[
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
     "scan": (scan.scan, scan.EXAMPLES),
     "score": (score.score, score.EXAMPLES),
+    "split": (split.split, split.EXAMPLES),
     "variants": (variants.variants, variants.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
@@ -88,7 +92,7 @@ def main() -> None:
     """Run the command line.
 
     Exit codes: 0 done, 1 our fault, 2 the input's or the machine's, 3 stopped by a signal, 4 done
-    but some rows carry a reason instead of a result.
+    but some rows carry a reason instead of a result, or an audit found leaks.
     """
     wait_politely()
     _arrived.clear()

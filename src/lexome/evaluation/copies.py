@@ -69,15 +69,15 @@ def _exact_pairs(
 ) -> list[NearPair]:
     rows = defaultdict(list)
     for i, sequence in enumerate(sequences_a):
-        rows[_spelling(sequence, alphabet)].append(i)
+        rows[spelling(sequence, alphabet)].append(i)
     return [
         NearPair(i, j, 1.0)
         for j, sequence in enumerate(sequences_b)
-        for i in rows.get(_spelling(sequence, alphabet), ())
+        for i in rows.get(spelling(sequence, alphabet), ())
     ]
 
 
-def _spelling(sequence: str, alphabet: KmerAlphabet) -> str:
+def spelling(sequence: str, alphabet: KmerAlphabet) -> str:
     """The same string for sequences that count as identical."""
     upper = sequence.upper()
     if alphabet != "dna":

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lexome.errors import InputError
-from lexome.seeds import numpy_generator
+from lexome.evaluation.dealing import deal_groups, deal_rows
 
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"
 FRACTIONS = (0.7, 0.1, 0.2)
-NUM_BINS = 10  # quantile bins in which real-valued labels are balanced
-MOST_STRATA = 50  # rarer classes are balanced together
 
 Parts = NDArray[np.str_]
 SplitKind = Literal["column", "cluster", "random", "chromosome"]
@@ -160,31 +158,14 @@ def split_by_cluster(
 ) -> Parts:
     """Whole groups to each part, so that the parts have the wanted size and the same label shares.
 
-    Greedy: from the largest group to the smallest (equal sizes in the seed's order), each goes
-    to the part that it brings nearest to its targets, which are the rows of each class (of each
-    label where there are several, of each tenth of real values) and, weighing as much as all of
-    these, the rows altogether.
+    See `deal_groups` for how.
     """
     wanted = _checked_fractions(fractions)
     _, group_N = np.unique(np.asarray(groups), return_inverse=True)
-    counts_GQ = _counts(group_N, _strata_matrix(np.asarray(labels)))
     sizes_G = np.bincount(group_N)
     largest = int(sizes_G.max())
-    targets_PQ = wanted[:, None] * counts_GQ.sum(axis=0)
-    weights_PQ = np.divide(1.0, targets_PQ, out=np.zeros_like(targets_PQ), where=targets_PQ > 0)
-    weights_PQ[:, 0] *= counts_GQ.shape[1] - 1
-    weights_PQ[wanted == 0] = 0
-    shuffled = numpy_generator("split", "cluster", seed).permutation(len(sizes_G))
-    order = shuffled[np.argsort(-sizes_G[shuffled], kind="stable")]
-    missing_PQ, part_G = targets_PQ.copy(), np.zeros(len(sizes_G), np.int64)
-    blocked = np.where(wanted > 0, 0.0, np.inf)
-    for group in order.tolist():
-        counts_Q = counts_GQ[group]
-        change_P = (weights_PQ * counts_Q * (counts_Q - 2 * missing_PQ)).sum(axis=1) + blocked
-        part = int(change_P.argmin())
-        missing_PQ[part] -= counts_Q
-        part_G[group] = part
-    parts = np.array(PARTS, dtype=np.str_)[part_G[group_N]]
+    part_N = deal_groups(group_N, np.asarray(labels), wanted, seed)
+    parts = np.array(PARTS, dtype=np.str_)[part_N]
     hint = f"the largest of {len(sizes_G)} groups holds {largest} of {len(group_N)} rows"
     check_parts(
         parts, labels, expected=[p for p, w in zip(PARTS, wanted, strict=True) if w], hint=hint
@@ -200,21 +181,7 @@ def split_random(
     Kin may then stand in several parts: a figure measured so is too good for new families.
     """
     wanted = _checked_fractions(fractions)
-    values = np.asarray(labels)
-    num = len(values)
-    stratum_N = (
-        np.unique(values, axis=0, return_inverse=True)[1] if values.ndim > 1 else _strata(values)
-    )
-    shuffled = numpy_generator("split", "random", seed).permutation(num)
-    order = shuffled[np.argsort(stratum_N.ravel()[shuffled], kind="stable")]
-    # Part p takes its j-th row at the time (j + 1/2) / fraction: along the strata, the parts
-    # take turns in proportion, so that each stratum is divided as the whole is.
-    ends = np.round(np.cumsum(wanted) * num).astype(np.int64)
-    sizes = np.diff(ends, prepend=0)
-    times = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in sizes])
-    turns = np.repeat(np.arange(len(PARTS)), sizes)[np.argsort(times, kind="stable")]
-    part_N = np.empty(num, np.int64)
-    part_N[order] = turns
+    part_N = deal_rows(np.asarray(labels), wanted, seed)
     parts = np.array(PARTS, dtype=np.str_)[part_N]
     check_parts(parts, labels, expected=[p for p, w in zip(PARTS, wanted, strict=True) if w])
     return parts
@@ -249,30 +216,6 @@ def check_parts(
                 "at least two different labels",
                 "other values or fractions for the parts, or another --seed",
             )
-
-
-def _strata(values_N: NDArray[np.generic]) -> NDArray[np.int64]:
-    """The stratum of each row: its class, or the tenth of its real value."""
-    if values_N.dtype.kind == "f" and len(np.unique(values_N)) > 2 * NUM_BINS:
-        inner = np.quantile(values_N.astype(np.float64), np.arange(1, NUM_BINS) / NUM_BINS)
-        return np.searchsorted(inner, values_N, side="right").astype(np.int64)
-    _, stratum_N, counts = np.unique(values_N, return_inverse=True, return_counts=True)
-    rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
-    return np.minimum(rank, MOST_STRATA)[stratum_N].astype(np.int64)
-
-
-def _strata_matrix(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """(N, Q): a column of ones for the rows themselves, then one a stratum."""
-    if values.ndim > 1:
-        columns = values.astype(np.float64)
-    else:
-        stratum_N = _strata(values)
-        columns = np.eye(int(stratum_N.max()) + 1)[stratum_N]
-    return np.concatenate([np.ones((len(values), 1)), columns], axis=1)
-
-
-def _counts(group_N: NDArray[np.int64], strata_NQ: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.stack([np.bincount(group_N, weights=column) for column in strata_NQ.T], axis=1)
 
 
 def _checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ WINDOWS = "windows"
 LABEL = "label"
 PART = "part"
 GROUP = "group"
+FOLD = "fold"
 REASON = "reason"
 # what a model says of it
 PROBABILITY = "probability"
@@ -84,6 +85,7 @@ SIMILARITY = "similarity"
 EXACT = "exact"
 NEAR = "near"
 SAME_LABEL = "same_label"
+LEAK = "leak"
 # metrics and curves
 METRIC = "metric"
 ESTIMATE = "estimate"
@@ -139,6 +141,7 @@ MEANINGS = {
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",
     GROUP: "similarity group of the row; in figures, the rows that they are of",
+    FOLD: "which of several folds the row is in, from 0; empty for a row that is in none",
     REASON: "why there is no result for the row; empty where there is one",
     PROBABILITY: "predicted probability of the positive class, or of the predicted one",
     PREDICTION: "predicted class or classes, by the saved threshold",
@@ -209,6 +212,7 @@ MEANINGS = {
     EXACT: "whether, or how many, copies are identical",
     NEAR: "how many copies are similar but not identical",
     SAME_LABEL: "whether both rows of a pair have the same label",
+    LEAK: "how a row leaks: exact copy, reverse complement or near copy",
     METRIC: "name of a figure of merit",
     ESTIMATE: "value of the metric on all rows",
     LOW: "lower end of the 95 % interval",

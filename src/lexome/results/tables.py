@@ -3,7 +3,7 @@
 import gzip
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import chain
@@ -28,13 +28,16 @@ Frames = pl.DataFrame | Iterable[pl.DataFrame]
 Writer = Callable[[Iterator[pl.DataFrame], Path, str], None]
 
 
-def write_table(table: Frames, path: str | Path, provenance: Mapping[str, Any]) -> None:
+def write_table(
+    table: Frames, path: str | Path, provenance: Mapping[str, Any], own: Collection[str] = ()
+) -> None:
     """Write a frame, or frames one after another, in the format of the ending of `path`.
 
     `.parquet` (`.pq`), `.csv`, `.tsv` or `.jsonl`, the texts also with `.gz`. The provenance goes
     to `<path>.meta.json`, and into the metadata of a Parquet file as well. Both files appear
     when all is written; until then, and when anything fails, what stood there stays. Column names
-    are those of `results/columns.py`.
+    are those of `results/columns.py`, and `own`: the user's, in a table
+    that is given back with more of them.
 
     Raises InputError for an ending that is none of these and for vectors in a text that has no
     lists (CSV, TSV), EnvironmentProblem when the disk is full or forbidden.
@@ -44,7 +47,7 @@ def write_table(table: Frames, path: str | Path, provenance: Mapping[str, Any]) 
     frames = iter([table]) if isinstance(table, pl.DataFrame) else iter(table)
     first = next(frames, None)
     assert first is not None, "a table needs at least one frame, be it without rows"
-    unknown = [name for name in first.columns if find_meaning(name) is None]
+    unknown = [name for name in first.columns if find_meaning(name) is None and name not in own]
     assert not unknown, f"columns that results/columns.py does not know: {unknown}"
     if writer in (_write_csv, _write_tsv):
         _refuse_lists(first, str(path))

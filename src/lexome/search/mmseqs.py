@@ -1,4 +1,4 @@
-"""Which sequences of one file are similar to those of another, by MMseqs2."""
+"""Which sequences of one file are similar to those of another, or to each other, by MMseqs2."""
 
 import os
 import shutil
@@ -89,6 +89,31 @@ def similar(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def cluster(fasta: Path, identity: float, coverage: float, folder: Path) -> Iterator[list[str]]:
+    """Names of the members of each cluster of proteins, every name of the file in one of them.
+
+    `mmseqs easy-cluster` with connected components: whoever aligns to a member at `identity`,
+    over `coverage` of both, joins its cluster, as far as MMseqs2's own cascade looks. Proteins
+    only: of the reverse complements of 50 random DNA sequences it joined 5.
+
+    Raises:
+        EnvironmentProblem: no MMseqs2, or a run that failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
+        made = Path(own) / "made"
+        command = [find_mmseqs(), "easy-cluster", str(fasta), str(made), str(Path(own) / "work")]
+        command += ["--min-seq-id", str(identity), "-c", str(coverage), "--cov-mode", "0"]
+        command += ["--cluster-mode", "1", "--dbtype", "1", "-v", "1"]
+        _run([*command, "--threads", str(num_cores())], folder)
+        members: dict[str, list[str]] = {}
+        with Path(f"{made}_cluster.tsv").open(encoding="utf-8") as lines:
+            for line in lines:
+                head, member = line.rstrip("\n").split("\t")
+                members.setdefault(head, []).append(member)
+    yield from members.values()
+
+
 def _search(
     queries: Path, targets: Path, identity: float, coverage: float, aligned: int, folder: Path
 ) -> Iterator[Hit]:
@@ -125,9 +150,9 @@ def _run(command: list[str], folder: Path) -> None:
     if process.returncode:
         last = told.strip().splitlines()[-1:] or ["no message"]
         raise EnvironmentProblem(
-            "mmseqs easy-search",
+            f"mmseqs {command[1]}",
             f"exit code {process.returncode}: {last[0][:200]}",
-            "a finished search",
+            "one that finishes",
             f"more free disk in {folder}, more memory, or `{' '.join(command)}` by hand",
         )
 

@@ -1,0 +1,101 @@
+"""The test figure of a run with and without the test rows whose copies it was made with."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lexome.errors import InputError
+from lexome.evaluation.clean_metrics import CleanMetrics, calls_threshold, clean_metrics
+from lexome.evaluation.metrics import Task
+from lexome.training.run_folder import Run, read_run
+
+
+class JudgedClean(NamedTuple):
+    """One model of a run, on all of its test rows and on the clean ones."""
+
+    model: str
+    metrics: CleanMetrics
+
+
+class RunAudit(NamedTuple):
+    """What `audit_run` finds."""
+
+    headline: list[str]  # the task's metrics that matter most
+    models: list[JudgedClean]  # the one that `lexome predict` uses, and the baseline
+    similarity: float  # from which on a row counted as a copy
+
+
+def audit_run(directory: str | Path) -> RunAudit:
+    """The inflated and the clean test figures of a saved run, from what it has written.
+
+    A test row leaks where the run's audit names a copy of it, exact or near, in the training or
+    the validation part.
+
+    Raises:
+        InputError: no finished run with a test part.
+    """
+    run = _read(Path(directory))
+    pairs = _table(run, "audit.csv")
+    of_test = pl.col("part_b") == "test"
+    leaking = set(pairs.filter(of_test)["id_b"].cast(pl.String)) if pairs.height else set()
+    rows = _table(run, "predictions.parquet").filter(pl.col("part") == "test")
+    if not rows.height:
+        raise InputError(str(directory), "no test part", "a run with one", "another run")
+    task: Task = run.facts["task"]
+    models = []
+    for (name,), frame in rows.group_by("model", maintain_order=True):
+        truth, found, threshold = _answers(task, tuple(run.facts["labels"]), frame)
+        leaks = [name in leaking for name in frame["id"].cast(pl.String)]
+        models.append(JudgedClean(str(name), clean_metrics(task, truth, found, leaks, threshold)))
+    similarity = float(run.facts["audit"]["similarity"])
+    return RunAudit(list(run.metrics["headline"]), models, similarity)
+
+
+def _read(directory: Path) -> Run:
+    try:
+        return read_run(directory)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(directory),
+            "no finished run of lexome finetune",
+            "its directory, with run.json and metrics.json",
+            "--train A --test B for files, or a table with --split column:part",
+        ) from error
+
+
+def _table(run: Run, name: str) -> pl.DataFrame:
+    path = run.directory / name
+    if not path.exists():
+        raise InputError(str(path), "no such file", "what the run wrote", "training it again")
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    return pl.read_csv(path, infer_schema=False)
+
+
+def _answers(
+    task: Task, labels: tuple[str, ...], frame: pl.DataFrame
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Truth, answers and threshold as `measure` takes them, from rows of predictions.parquet."""
+    truth, called = frame["label"].to_list(), frame["prediction"].to_list()
+    half = np.array(0.5)
+    if task == "regression":
+        return np.array(truth, np.float64), frame["value"].to_numpy(), half
+    if task == "binary":
+        found = frame["probability"].to_numpy()
+        yes = np.array([str(call) == labels[1] for call in called])
+        truth_N = np.array([int(str(label) == labels[1]) for label in truth])
+        return truth_N, found, calls_threshold(found, yes)
+    found = frame.select([f"probability_{label}" for label in labels]).to_numpy()
+    if task == "multiclass":
+        # 6 digits need not add up to 1 as closely as metrics ask
+        found = found / found.sum(axis=1, keepdims=True)
+        return np.array([labels.index(str(label)) for label in truth]), found, half
+    return _several(truth, labels), found, calls_threshold(found, _several(called, labels) == 1)
+
+
+def _several(cells: list[str | None], labels: tuple[str, ...]) -> NDArray[np.int64]:
+    sets = [set((cell or "").split(";")) for cell in cells]
+    return np.array([[int(label in held) for label in labels] for held in sets])
