@@ -77,8 +77,10 @@ def test_the_layout_takes_it_in_training_alone():
     layout = PackedLayout([4, 5])
     trained = layout.attend(query, key, value)
     assert type(trained.grad_fn).__name__ == "_AttendBackward"
-    assert can_multiply(query, products.LONGEST)
-    assert not can_multiply(query, products.LONGEST + 1)
+    assert can_multiply(products.LONGEST, query)
+    assert can_multiply(9, query.detach(), key)  # an adapter may be on the keys alone
+    assert not can_multiply(9, query.detach())
+    assert not can_multiply(products.LONGEST + 1, query)
     with torch.no_grad():
-        assert not can_multiply(query, 9)
+        assert not can_multiply(9, query)
         torch.testing.assert_close(layout.attend(query, key, value), trained)

@@ -23,7 +23,10 @@ def finetune(
     ] = "new:cnn",
     method: Annotated[
         str,
-        typer.Option(help="full, or frozen: a head on vectors made once (protein-mini's best)."),
+        typer.Option(
+            help="full; frozen: a head on vectors made once (protein-mini's best); "
+            "ia3, lora, dora, bias: a few numbers in the model, and a head."
+        ),
     ] = "full",
     split: Annotated[
         str,
@@ -52,6 +55,17 @@ def finetune(
     head_convolutions: Annotated[
         int | None,
         typer.Option(help="Convolutional blocks of the head; if frozen, over residues' vectors."),
+    ] = None,
+    adapter_rank: Annotated[int | None, typer.Option(help="Rank of lora and dora: 8.")] = None,
+    adapter_alpha: Annotated[
+        float | None, typer.Option(help="Their strength is alpha / rank; alpha: 16.")
+    ] = None,
+    adapter_dropout: Annotated[
+        float | None, typer.Option(help="Dropout before lora and dora: 0.")
+    ] = None,
+    adapter_target: Annotated[
+        str | None,
+        typer.Option(help="Layers the adapter is put on, as in query,value."),
     ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     long: Annotated[
@@ -107,6 +121,10 @@ def finetune(
         learning_rate=learning_rate,
         head_convolutions=head_convolutions,
         class_weights=class_weights,
+        adapter_rank=adapter_rank,
+        adapter_alpha=adapter_alpha,
+        adapter_dropout=adapter_dropout,
+        adapter_target=adapter_target,
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
@@ -123,6 +141,7 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
+  lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
 """
 
 

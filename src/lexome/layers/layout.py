@@ -58,7 +58,11 @@ class PackedLayout:
         if slopes_H is None and not causal and can_varlen(query_THd):
             longest = max(self.lengths)
             return attend_varlen(query_THd, key_THd, value_THd, self.bounds_S1, longest)
-        if slopes_H is None and not causal and can_multiply(query_THd, max(self.lengths)):
+        if (
+            slopes_H is None
+            and not causal
+            and can_multiply(max(self.lengths), query_THd, key_THd, value_THd)
+        ):
             return attend_products(query_THd, key_THd, value_THd, self.bounds)
         split = [torch.split(x, self.lengths) for x in (query_THd, key_THd, value_THd)]
         bias_HQK = None

@@ -19,10 +19,10 @@ FILLED = 32  # lengths are filled up to multiples of so many
 IN_CACHE = 3_000_000  # bytes of probabilities at once
 
 
-def can_multiply(query_THd: Tensor, longest: int) -> bool:
-    """Where it pays: on a CPU, sequences not too long, and a way back asked for."""
-    on_cpu = query_THd.device.type == "cpu"
-    return on_cpu and longest <= LONGEST and query_THd.requires_grad and torch.is_grad_enabled()
+def can_multiply(longest: int, *of_THd: Tensor) -> bool:
+    """Where it pays: on a CPU, sequences not too long, and a way back to any of them asked for."""
+    on_cpu, learns = of_THd[0].device.type == "cpu", any(x.requires_grad for x in of_THd)
+    return on_cpu and longest <= LONGEST and learns and torch.is_grad_enabled()
 
 
 def attend_products(

@@ -24,7 +24,9 @@ def heading(run: Run) -> Html:
     facts = run.facts
     model = facts.get("model", {})
     said = [_moment(str(facts.get("created", ""))), str(model.get("name", ""))]
-    said += [f"{facts['method']} fine-tuning" if facts.get("method") else ""]
+    share = (facts.get("model") or {}).get("trained_share")
+    of_all = f" of {share:.2%} of the parameters" if share is not None and share < 1 else ""
+    said += [f"{facts['method']} fine-tuning{of_all}" if facts.get("method") else ""]
     said += [counted(len(facts.get("seeds", [])), "seed") if facts.get("seeds") else ""]
     return join(
         [

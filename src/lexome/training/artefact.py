@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from lexome.architectures.families import build, settings_of
 from lexome.architectures.predictor import HeadConfig, Predictor
@@ -16,24 +16,25 @@ from lexome.devices import Reasoned, choose_device
 from lexome.errors import CheckpointError, LexomeError
 from lexome.results.files import atomic_path, write_json
 from lexome.tokenizers.kinds import build_tokenizer
+from lexome.training.adapters import Adapter, moving_tensors, put_on
 from lexome.training.budget import TokenBudget
 from lexome.training.fitted import Fitted
 from lexome.training.frozen import FrozenModel
 from lexome.training.objectives import Objective
 from lexome.training.run_folder import unfinished_folder
 from lexome.training.settings import FinetuneSettings, TrainRecipe
-from lexome.training.setup import Setup
+from lexome.training.setup import Setup, bare_copy
 
 CONFIG, BASE, BASELINE = "config.json", "base.safetensors", "baseline.json"
 FORMAT = "lexome-run 1"
 
 
 def save_artefact(fitted: Fitted, directory: Path) -> None:
-    """Write config.json, the weights of every seed and, under a frozen method, of the base."""
+    """Write config.json, what every seed has learned and, where the base stands still, the base."""
     for i, network in enumerate(fitted.networks):
-        _save_weights(network, directory / weights_name(i))
-    if fitted.setup.backbone is not None and fitted.setup.is_frozen:
-        _save_weights(fitted.setup.backbone.network, directory / BASE)
+        _save_weights(moving_tensors(network), directory / weights_name(i))
+    if fitted.setup.backbone is not None and fitted.setup.keeps_base:
+        _save_weights(fitted.setup.backbone.network.state_dict(), directory / BASE)
     write_json(directory / CONFIG, _config(fitted))
 
 
@@ -84,10 +85,13 @@ def _load(directory: Path, config: dict[str, Any], device: str) -> Fitted:
     networks = []
     for i in range(int(str(config["num_networks"]))):
         backbone = None
-        if not setup.is_frozen:
+        if setup.adapter is not None and setup.backbone is not None:
+            backbone = bare_copy(setup.backbone)
+            put_on(backbone, setup.adapter)
+        elif not setup.is_frozen:
             backbone = build(setup.family, _dict(config["backbone"]))
         network = Predictor(backbone, HeadConfig(**_dict(config["head"])))
-        _load_weights(network, directory / weights_name(i))
+        _load_weights(network, directory / weights_name(i), set(moving_tensors(network)))
         networks.append(network.to(chosen.choice).eval())
     return Fitted(
         settings,
@@ -107,7 +111,8 @@ def _config(fitted: Fitted) -> dict[str, Any]:
         "format": FORMAT,
         "family": setup.family,
         "backbone": settings_of(backbone) if backbone is not None else None,
-        "base": settings_of(base) if setup.is_frozen and base is not None else None,
+        "base": settings_of(base) if setup.keeps_base and base is not None else None,
+        "adapter": setup.adapter._asdict() if setup.adapter is not None else None,
         "dtype": setup.dtype.choice if setup.family == "residues" else "fp32",
         "card": setup.card._asdict() if setup.card is not None else None,
         "context": setup.context,
@@ -129,12 +134,13 @@ def _setup(
     checkpoint = None
     if config["base"] is not None and card is not None:
         base = build(card.family, _dict(config["base"]))
-        _load_weights(base, directory / BASE)
+        _load_weights(base, directory / BASE, set(base.state_dict()))
         checkpoint = Checkpoint(base.eval(), tokenizer, card)
     # A head that learned from a backbone in bf16 goes on reading it so.
     dtype = Reasoned(str(config["dtype"]), "the dtype of the run's predictions")
     context = config["context"]
     budget = TokenBudget(settings.recipe.micro_tokens)
+    adapter = Adapter(**_dict(config["adapter"])) if config.get("adapter") else None
     return Setup(
         str(config["family"]),
         card,
@@ -145,6 +151,7 @@ def _setup(
         checkpoint,
         budget,
         FrozenModel(),
+        adapter,
     )
 
 
@@ -155,13 +162,14 @@ def _settings(saved: Any) -> FinetuneSettings:
     return FinetuneSettings(**plain, recipe=TrainRecipe(**_dict(_dict(saved)["recipe"])))
 
 
-def _save_weights(network: torch.nn.Module, path: Path) -> None:
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+def _save_weights(state: dict[str, Tensor], path: Path) -> None:
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
 
-def _load_weights(network: torch.nn.Module, path: Path) -> None:
+def _load_weights(network: nn.Module, path: Path, wanted: set[str]) -> None:
+    """Fill the tensors that a file must hold, no more and no less."""
     if not path.exists():
         raise CheckpointError(
             str(path.parent), f"no {path.name}", "the whole run", "copying the whole directory"
@@ -173,7 +181,8 @@ def _load_weights(network: torch.nn.Module, path: Path) -> None:
             str(path), f"a broken file ({problem})", "whole safetensors", "an unchanged copy"
         ) from problem
     try:
-        network.load_state_dict(tensors)
+        standing = {k: v for k, v in network.state_dict().items() if k not in wanted}
+        network.load_state_dict(standing | tensors)
     except RuntimeError as problem:
         first = str(problem).splitlines()[1].strip() if "\n" in str(problem) else str(problem)
         raise CheckpointError(

@@ -172,7 +172,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             setup, settings, ids, sequences, target.values, quiet=quiet, keep=True
         )
         fitted, history, _ = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
-        if not setup.is_frozen:  # every network holds its own copy of the backbone
+        if not setup.keeps_base:  # every network holds its own copy of the backbone
             fitted = fitted._replace(setup=setup._replace(backbone=None))
         threshold: Threshold = None
         if target.task in ("binary", "multilabel"):

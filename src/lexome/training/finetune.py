@@ -21,6 +21,7 @@ from lexome.results.files import translate_disk_errors, write_json
 from lexome.results.types import Audit
 from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import Alphabet
+from lexome.training.adapters import Counts, count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
@@ -99,7 +100,8 @@ def finetune(
         label: the label's column, or several columns of 0 and 1.
         output: the run's directory; must not hold another run.
         sequence, id: columns; guessed where not given.
-        method: full (all weights) or frozen (a head on vectors made once).
+        method: full (all weights), frozen (a head on vectors made once), or an adapter and a head:
+            ia3, lora, dora, bias.
         split: cluster (default), column:NAME, chromosome:NAME or random.
         train, validation, test: values of the split column for each part.
         seeds: how many times to train, from `seed` on; `predict` averages them.
@@ -232,11 +234,12 @@ def _train_and_judge(
         keep=True,
     )
     first = make_network(setup, settings, target.num_outputs, examples, settings.seed)
-    parameters = sum(p.numel() for p in first.parameters())
-    facts["model"] = _describe_model(settings, setup, parameters)
+    standing = setup.card.parameters if setup.card is not None and setup.is_frozen else 0
+    counts = count_trained(first, standing)
+    facts["model"] = _describe_model(settings, setup, counts)
     announce(
         "Plan",
-        f"{settings.model}, {settings.method}, {parameters:,} trained parameters, "
+        f"{settings.model}, {settings.method}, {counts}, "
         f"{setup.dtype.choice} ({setup.dtype.reason}) on {setup.device.choice}",
     )
     fits = fit_seeds(settings, setup, examples, target, parts, folder, quiet)
@@ -337,12 +340,15 @@ def _describe_split(
     }
 
 
-def _describe_model(settings: FinetuneSettings, setup: Setup, parameters: int) -> dict[str, Any]:
+def _describe_model(settings: FinetuneSettings, setup: Setup, counts: Counts) -> dict[str, Any]:
     card = setup.card
     return {
         "name": settings.model,
         "family": card.family if card else setup.family,
-        "parameters": parameters if settings.method == "full" else (card.parameters if card else 0),
+        "parameters": counts.trained if card is None or not setup.keeps_base else card.parameters,
+        "trained": counts.trained,
+        "trained_in_backbone": counts.adapter,
+        "trained_share": counts.trained / counts.whole,
         "revision": card.revision if card else None,
         "hash": card.sha256 if card else None,
         "licence": card.licence if card else "Apache-2.0 (trained here)",

@@ -17,7 +17,7 @@ from lexome.progress import show_progress
 from lexome.results.files import write_text
 from lexome.training.examples import Examples, num_others
 from lexome.training.fitted import Fitted, Threshold
-from lexome.training.loop import Job, train
+from lexome.training.loop import Job, fill, train
 from lexome.training.objectives import make_objective
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup, make_network
@@ -108,7 +108,7 @@ def fit_seeds(
         with show_progress(label, total, unit="sequences", quiet=quiet) as progress:
             path = folder / f"state-{seed}.safetensors"
             trained = train(network, job, seed, path, progress)
-        network.load_state_dict(trained.weights)
+        fill(network, trained.weights)
         networks.append(network.eval())
         history += trained.history
         validation.append(trained.validation)

@@ -19,6 +19,7 @@ from lexome.layers.kernels import accelerate
 from lexome.progress import Progress
 from lexome.seeds import derive_seed, numpy_generator
 from lexome.tokenizers.interface import Tokenizer
+from lexome.training.adapters import merge_adapter, moving_tensors
 from lexome.training.budget import TokenBudget, no_room_for_update
 from lexome.training.examples import (
     Examples,
@@ -65,7 +66,7 @@ class Job(NamedTuple):
 class Trained(NamedTuple):
     """The weights that were kept, and how training went."""
 
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor]  # without those that stand still beside an adapter
     history: list[dict[str, Any]]  # one entry an epoch
     validation: NDArray[np.float32]  # answers of these weights to the validation rows
 
@@ -74,13 +75,35 @@ class _State:
     """What changes while training; all of it goes into a saved state."""
 
     def __init__(self, network: Predictor) -> None:
-        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        # What stands still at the start does so to the end: it is in no state and no mean.
+        self.learning = [p for p in network.parameters() if p.requires_grad]
+        self.moving = sorted(moving_tensors(network))
+        self.average = self.copy_of(network)
         self.best: dict[str, Tensor] = {}
         self.answers = torch.empty(0)  # of the best, to the validation rows
         self.best_figure = -math.inf
         self.epoch, self.step_in_epoch, self.step, self.since_best = 0, 0, 0, 0
         self.loss, self.seen, self.seconds = 0.0, 0, 0.0
         self.history: list[dict[str, Any]] = []
+
+    def copy_of(self, network: Predictor) -> dict[str, Tensor]:
+        """The network's moving tensors as they are now."""
+        tensors = network.state_dict()
+        return {name: tensors[name].detach().clone() for name in self.moving}
+
+    def freeze(self, network: Predictor, frozen: bool) -> None:
+        """Let the backbone stand still, or learn what it learns in this training."""
+        if network.backbone is not None:
+            inside = {id(p) for p in network.backbone.parameters()}
+            for parameter in self.learning:
+                if id(parameter) in inside:
+                    parameter.requires_grad_(not frozen)
+
+
+def fill(network: Predictor, tensors: dict[str, Tensor]) -> None:
+    """Put moving tensors into a network; all others stay."""
+    unexpected = network.load_state_dict(tensors, strict=False).unexpected_keys
+    assert not unexpected, unexpected
 
 
 def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progress) -> Trained:
@@ -100,7 +123,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
     saved = began = time.monotonic()
     pause = SECONDS_BETWEEN_STATES  # longer where a state takes long to write
     while state.epoch < job.recipe.epochs and state.since_best < job.recipe.patience:
-        _freeze(network, state.epoch < job.recipe.frozen_epochs)
+        state.freeze(network, state.epoch < job.recipe.frozen_epochs)
         batches = epoch_batches(
             _rows_of_epoch(job, seed, state.epoch),
             job.examples.lengths,
@@ -130,7 +153,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
         progress.note(f"epoch {state.epoch}/{job.recipe.epochs}  {_headline(entry)} (val)")
         _put_down(path, network, optimizer, state, job.budget)
         saved = time.monotonic()
-    _freeze(network, False)
+    state.freeze(network, False)
     return Trained(state.best, state.history, state.answers.numpy())
 
 
@@ -159,6 +182,7 @@ def _fast_copy(network: Predictor) -> Predictor:
     """The same network for forward passes alone, its backbone's bricks in their fast forms."""
     copy = deepcopy(network).eval()
     if copy.backbone is not None:
+        merge_adapter(copy.backbone)  # the fast forms read the weights, not the adapter's layers
         accelerate(copy.backbone)
     return copy
 
@@ -205,19 +229,18 @@ def _step(
     return total
 
 
-def _freeze(network: Predictor, frozen: bool) -> None:
-    """Let the backbone stand still, or learn."""
-    if network.backbone is not None:
-        network.backbone.requires_grad_(not frozen)
-
-
 def _make_optimizer(network: Predictor, recipe: TrainRecipe) -> torch.optim.Optimizer:
     backbone = {id(p) for p in network.backbone.parameters()} if network.backbone else set()
+    # IA3's scales change nothing at 1; decay would take them, and the backbone's channels, to 0.
+    around_one = {id(p) for name, p in network.named_parameters() if ".ia3_l." in name}
     groups = []
     for is_backbone, share in ((False, 1.0), (True, recipe.backbone_rate)):
         some = [p for p in network.parameters() if (id(p) in backbone) == is_backbone]
         rate = recipe.learning_rate * share
-        for group in decay_groups(some, recipe.weight_decay):
+        scales = [p for p in some if id(p) in around_one]
+        others = [p for p in some if id(p) not in around_one]
+        found = decay_groups(others, recipe.weight_decay)
+        for group in found + ([{"params": scales, "weight_decay": 0.0}] if scales else []):
             groups.append(group | {"lr": rate, "peak": rate})
     return torch.optim.AdamW(groups, betas=(0.9, recipe.second_moment))
 
@@ -238,20 +261,21 @@ def _follow(state: _State, network: Predictor, decay: float) -> None:
     """Move the running mean of the weights; early on it follows faster."""
     weight = 1 - min(decay, (2 + state.step) / (11 + state.step))
     with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                state.average[name].lerp_(value, weight)
+        tensors = network.state_dict()
+        for name, mean in state.average.items():
+            if mean.is_floating_point():
+                mean.lerp_(tensors[name], weight)
 
 
 def _finish_epoch(network: Predictor, job: Job, state: _State, seed: int) -> dict[str, Any]:
-    raw = {k: v.detach().clone() for k, v in network.state_dict().items()}
-    network.load_state_dict(state.average)
+    raw = state.copy_of(network)
+    fill(network, state.average)
     metrics: dict[str, float] = {}
     found = np.empty(0, np.float32)
     if len(job.validation):
         found = answers(network, job.examples, job.validation, job.objective, job.budget)
         metrics = job.judge(found)
-    network.load_state_dict(raw)
+    fill(network, raw)
     figure = metrics.get(job.monitor, math.nan)
     # Without validation rows there is nothing to choose by: the last epoch is kept.
     is_best = bool(figure > state.best_figure) or not state.best or not len(job.validation)
@@ -322,14 +346,15 @@ def _put_down(
     budget: TokenBudget,
 ) -> None:
     tensors = (
-        with_prefix("network", dict(network.state_dict()))
+        with_prefix("network", state.copy_of(network))
         | with_prefix("average", state.average)
         | with_prefix("best", state.best)
         | {"answers": state.answers}
         | optimizer_tensors(optimizer)
         | _random_state(network)
     )
-    simple = {k: v for k, v in vars(state).items() if k not in ("average", "best", "answers")}
+    tensors_of = ("average", "best", "answers", "learning", "moving")
+    simple = {k: v for k, v in vars(state).items() if k not in tensors_of}
     save_state(path, tensors, {"state": simple, "tokens_at_once": budget.tokens})
 
 
@@ -344,7 +369,7 @@ def _take_up(
     if found is None:
         return
     tensors, facts = found
-    network.load_state_dict(under_prefix("network", tensors))
+    fill(network, under_prefix("network", tensors))
     device = device_of(network)
     state.average = {k: t.to(device) for k, t in under_prefix("average", tensors).items()}
     state.best = {k: t.to(device) for k, t in under_prefix("best", tensors).items()}

@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
+from lexome.training.adapters import ADAPTERS
 
-Method = Literal["full", "frozen"]
+Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
 METHODS: tuple[str, ...] = get_args(Method)
 ClassWeights = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
@@ -39,6 +40,10 @@ class TrainRecipe:
     head_dropout: float = 0.4
     composition: bool = False  # amino-acid frequencies of the whole sequence beside the tokens
     long: str = "crop:511+511"
+    adapter_rank: int | None = None  # of LoRA and DoRA; those of ADAPTERS where None
+    adapter_alpha: float | None = None
+    adapter_dropout: float = 0.0
+    adapter_target: str = ""  # layers by the last part of their name: "query,value"
 
 
 RECIPES: dict[str, TrainRecipe] = {
@@ -126,6 +131,15 @@ RECIPES: dict[str, TrainRecipe] = {
         long="window",
     ),
 }
+# Few numbers bear, and need, larger steps; IA3 and biases more so than matrices.
+ADAPTER_RATES = {"ia3": 3e-3, "lora": 5e-4, "dora": 5e-4, "bias": 1e-3}
+RECIPES |= {
+    method: replace(RECIPES["full"], learning_rate=rate) for method, rate in ADAPTER_RATES.items()
+}
+RECIPES |= {
+    f"protein-mini, {method}": replace(RECIPES["protein-mini"], backbone_rate=1.0)
+    for method in ADAPTERS
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,20 +209,39 @@ class FinetuneSettings:
             rate = RECIPES["new:cnn"].learning_rate
             seen = f"{recipe.learning_rate:g}"
             raise InputError("learning_rate", seen, "a number above 0", f"`--learning-rate {rate}`")
-        if self.method == "frozen" and self.model.startswith("new:"):
+        if self.method != "full" and self.model.startswith("new:"):
             raise InputError(
                 "method",
-                f"frozen with {self.model}",
+                f"{self.method} with {self.model}",
                 "trained weights to freeze",
                 "`--method full`",
             )
-        if self.method == "full" and parse_long(self.recipe.long).kind == "window":
+        self._check_adapter()
+        if self.method != "frozen" and parse_long(self.recipe.long).kind == "window":
             raise InputError(
                 "long",
-                "window with --method full",
+                f"window with --method {self.method}",
                 "crop, whole or refuse",
                 "`--long crop:511+511`",
             )
+
+    def _check_adapter(self) -> None:
+        recipe, has_rank = self.recipe, ("lora", "dora")
+        plain = TrainRecipe.__dataclass_fields__
+        for name in ("adapter_rank", "adapter_alpha", "adapter_dropout", "adapter_target"):
+            value = getattr(recipe, name)
+            methods = tuple(ADAPTERS) if name == "adapter_target" else has_rank
+            if value != plain[name].default and self.method not in methods:
+                seen = f"{value!r} with --method {self.method}"
+                raise InputError(name, seen, f"one of {', '.join(methods)}", "`--method lora`")
+        rank, alpha = recipe.adapter_rank, recipe.adapter_alpha
+        if rank is not None and rank < 1:
+            raise InputError("adapter_rank", str(rank), "at least one", "`--adapter-rank 8`")
+        if alpha is not None and not 0 < alpha < float("inf"):
+            raise InputError("adapter_alpha", f"{alpha:g}", "above 0", "`--adapter-alpha 16`")
+        if not 0 <= recipe.adapter_dropout < 1:
+            seen = f"{recipe.adapter_dropout:g}"
+            raise InputError("adapter_dropout", seen, "0 to below 1", "`--adapter-dropout 0.1`")
 
     @property
     def all_seeds(self) -> list[int]:
@@ -227,8 +260,8 @@ def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
     Raises:
         InputError: an override that no recipe has.
     """
-    if method == "frozen":
-        key = f"{model}, frozen" if f"{model}, frozen" in RECIPES else "frozen"
+    if method == "frozen" or method in ADAPTERS:
+        key = f"{model}, {method}" if f"{model}, {method}" in RECIPES else method
     elif model.startswith("new:encoder"):
         key = "new:encoder"
     else:

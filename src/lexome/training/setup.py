@@ -21,6 +21,7 @@ from lexome.seeds import derive_seed
 from lexome.sequence.composition import compositions
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.interface import TokenIds, Tokenizer
+from lexome.training.adapters import ADAPTERS, Adapter, choose_adapter, put_on
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
@@ -43,11 +44,17 @@ class Setup(NamedTuple):
     backbone: Checkpoint | None
     budget: TokenBudget  # shared, so that what did not fit once is not tried again
     frozen: FrozenModel  # empty until vectors of a frozen backbone are asked for
+    adapter: Adapter | None = None  # what is put on the backbone, whose own weights stand still
 
     @property
     def is_frozen(self) -> bool:
         """Whether the head learns from vectors: one a sequence, or one a residue."""
         return self.family in ("features", "residues")
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether the loaded weights stay as they are, so that a run saves them once."""
+        return self.is_frozen or self.adapter is not None
 
     @property
     def is_per_letter(self) -> bool:
@@ -85,7 +92,7 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
             "`--model esm2-8m`; `lexome embed` takes an A3M file",
         )
     card = checkpoint.card
-    is_learned = checkpoint.network.config.positions == "learned"
+    is_learned = getattr(checkpoint.network.config, "positions", None) == "learned"
     if is_learned and parse_long(settings.recipe.long).kind == "whole":
         raise InputError(
             "long",
@@ -100,7 +107,13 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     tokenizer = checkpoint.tokenizer
     context = card.context - tokenizer.num_specials
-    return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared)
+    adapter = None
+    if settings.method in ADAPTERS:
+        recipe = settings.recipe
+        asked = (recipe.adapter_rank, recipe.adapter_alpha, recipe.adapter_dropout)
+        target = recipe.adapter_target
+        adapter = choose_adapter(settings.method, checkpoint.network, *asked, target, HEADS)
+    return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared, adapter)
 
 
 def suit_lengths(settings: FinetuneSettings, setup: Setup) -> FinetuneSettings:
@@ -179,7 +192,7 @@ def make_network(
     torch.manual_seed(derive_seed("weights", seed))
     backbone: nn.Module | None = None
     if setup.backbone is not None and not setup.is_frozen:
-        backbone = _bare_copy(setup.backbone)
+        backbone = bare_copy(setup.backbone)
     elif not setup.is_frozen:
         backbone = new_model(settings.model)[1]
     num_features = 0 if examples.features_NG is None else examples.features_NG.shape[1]
@@ -191,10 +204,13 @@ def make_network(
         hidden=settings.recipe.head_hidden,
         dropout=settings.recipe.head_dropout,
     )
-    return Predictor(backbone, head).to(setup.device.choice)
+    network = Predictor(backbone, head)  # the same head at first, whatever the method
+    if setup.adapter is not None and backbone is not None:
+        put_on(backbone, setup.adapter)
+    return network.to(setup.device.choice)
 
 
-def _bare_copy(checkpoint: Checkpoint) -> nn.Module:
+def bare_copy(checkpoint: Checkpoint) -> nn.Module:
     """The encoder without its language-model and contact heads, ready to train."""
     config = checkpoint.network.config
     heads = [name for name in HEADS if hasattr(config, name)]
