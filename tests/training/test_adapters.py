@@ -30,6 +30,7 @@ from lexome.training.adapters import (
 )
 from lexome.training.artefact import load_artefact
 from lexome.training.finetune import finetune
+from lexome.training.predict import describe_adapter
 from lexome.training.run_folder import Run
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from tests.shared_data import shared
@@ -275,6 +276,7 @@ def test_a_run_saves_the_base_once_and_of_each_seed_what_it_learned(method, esm2
     assert not torch.equal(*(first_adapter(network) for network in fitted.networks))
     sequences = {f"s{i}": s for i, s in enumerate(rich_table(60)["sequence"][:8])}
     found = lexome.predict(run.directory, sequences)
+    assert describe_adapter(run.directory).startswith(f"{method}, {learned(run, 1):,} parameters (")
     for network in fitted.networks:
         assert network.backbone is not None
         merge_adapter(network.backbone)

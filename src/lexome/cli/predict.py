@@ -50,6 +50,7 @@ def predict(
         from lexome.training.predict import predict_at_once
 
         table, summary = predict_at_once(run, source, unknown, device, sequence, id)
+        _say_method(run, quiet)
         options.say_changes(summary, quiet)
         print_table(table)
         return
@@ -57,6 +58,7 @@ def predict(
 
     notes = options.provenance(input=source)
     done = predict_file(run, source, output, notes, unknown, device, quiet, sequence, id)
+    _say_method(run, quiet)
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
     options.say_changes(done, quiet)
@@ -65,6 +67,15 @@ def predict(
         "Saved", f"{output}: {done.rows:,} rows" + (f" ({called})" if called else ""), quiet
     )
     options.answer(done._asdict() | {"output": output}, json)
+
+
+def _say_method(run: Path, quiet: bool) -> None:
+    """What an adapter's run has trained."""
+    from lexome.training.predict import describe_adapter
+
+    described = describe_adapter(run)
+    if described:
+        options.say("Method", described, quiet)
 
 
 def _judge(

@@ -28,6 +28,7 @@ from lexome.reports.run_files import name_positive
 from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
+from lexome.training.adapters import ADAPTERS
 from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, decide_labels, predict_mean
 from lexome.training.record import answer_columns, round_figures
@@ -123,7 +124,8 @@ def predict_file(
         total = _survey(fitted, refuse_repeats(read(), place), policy)
 
     def notes(tally: Tally) -> dict[str, object]:
-        return provenance | {"run": str(directory), "threshold": fitted.threshold}
+        facts = {"method": fitted.settings.method, "threshold": fitted.threshold}
+        return provenance | {"run": str(directory)} | facts
 
     # run.json tells a run from one that was trained again with the same settings
     facts = [
@@ -142,6 +144,16 @@ def predict_file(
             place,
         )
     return _summary(tally)
+
+
+def describe_adapter(run: str | Path) -> str:
+    """The method of a run with an adapter and how much it trained; empty for other runs."""
+    directory = Path(run)
+    facts = read_run(directory).facts if (directory / RUN).exists() else {}
+    if facts.get("method") not in ADAPTERS:
+        return ""
+    model = facts["model"]
+    return f"{facts['method']}, {model['trained']:,} parameters ({model['trained_share']:.2%})"
 
 
 def _summary(tally: Tally) -> PredictSummary:
