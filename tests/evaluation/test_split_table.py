@@ -186,6 +186,13 @@ def test_mmseqs_joins_kin_that_share_no_kmers_and_keeps_strangers_apart(tmp_path
     assert not list((tmp_path / "work").iterdir())
 
 
+def test_a_fragment_stays_with_the_whole() -> None:
+    """MMseqs2 leaves it apart, for it covers a third; the audit would call it a near copy."""
+    need_program("mmseqs", "mmseqs2")
+    one, other = proteins(2, low=300, high=310)
+    assert group_similar([one, other, one[:100]], "protein").group_N.tolist() == [0, 1, 0]
+
+
 def test_without_mmseqs_proteins_are_grouped_by_kmers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping.shutil, "which", lambda name: None)
     one, other = proteins(2, low=200, high=220)

@@ -399,3 +399,20 @@ def test_a_broken_run_is_one_clear_error_and_leaves_no_report(tmp_path, break_it
     with pytest.raises(InputError, match=re.escape(words)):
         write_finetune_report(run)
     assert not (run / "report.html").exists()
+
+
+def test_clean_figures_stand_beside_the_inflated_ones(tmp_path):
+    run = write_toy_run(tmp_path / "run", parts=SMALL)
+    assert "clean ones" not in write_finetune_report(run).read_text()
+    clean = {"rows": 150, "leaked": 30, "models": []}
+    clean["models"].append(
+        {"name": "ensemble", "inflated": {"auroc": 0.913}, "clean": {"auroc": None}}
+    )
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"clean": clean}))
+    page = write_finetune_report(run).read_text()
+    words = " ".join(read(page).words)
+    assert "all 150 test rows" in words
+    assert "120 clean ones" in words
+    assert "30 test rows" in words
+    assert "0.913" in words

@@ -31,8 +31,8 @@ def audit(
     ),
     identity: SplitIdentity = None,
     clusters: Annotated[
-        str, typer.Option(help="auto, mmseqs2, kmers or none: how kin is found.")
-    ] = "auto",
+        str, typer.Option(help="kmers, mmseqs2 (slow), auto or none: how kin is found.")
+    ] = "kmers",
     alphabet: Alphabet = "auto",
     sequence: options.Sequence = None,
     id: options.Id = None,

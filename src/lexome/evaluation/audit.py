@@ -75,7 +75,7 @@ def audit(
     label: str | None = None,
     similarity: float = 0.9,
     identity: float | None = None,
-    clusters: str = "auto",
+    clusters: str = "kmers",
     alphabet: str = "auto",
 ) -> AuditResult:
     """Copies, kin and contradictory labels between parts: of a table, or of a file each.
@@ -86,7 +86,8 @@ def audit(
         train, validation, test: instead, a source for each part, two at least: tables or FASTA.
         sequence, id, label: columns; guessed where not given.
         similarity: from which on two sequences are near copies, 0.7 to 1 (see `near_pairs`).
-        identity, clusters, alphabet: as `group_similar` has them; clusters="none" makes none.
+        identity, clusters, alphabet: as `group_similar` has them; "none" makes no clusters, and
+            "mmseqs2" sees remoter kin of proteins than k-mers and takes minutes.
 
     Raises:
         InputError: fewer than two parts, a column that is not there, proteins beside DNA.

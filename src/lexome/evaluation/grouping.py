@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from lexome.errors import InputError
 from lexome.evaluation.clusters import LINKING, similarity_groups
-from lexome.evaluation.copies import spelling
+from lexome.evaluation.copies import near_pairs, spelling
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.search.mmseqs import cluster, mmseqs_version
 
 Ints = NDArray[np.int64]
 METHODS = ("auto", "mmseqs2", "kmers")
+NEAR = 0.9  # copies at least so similar are never parted
 IDENTITY, COVERAGE = 0.3, 0.8  # of MMseqs2's clusters; coverage is of both sequences
 
 
@@ -41,7 +43,8 @@ def group_similar(
     Proteins are clustered by MMseqs2 where it is installed (identity 0.3 unless given), else by
     shared k-mers (0.45, the lowest that they see). DNA is always compared by k-mers, on both
     strands (0.8): MMseqs2's clustering looks at one strand. No link is left out, however large
-    a group grows.
+    a group grows. What the audit would call near copies (fragments too, which coverage leaves
+    apart) is joined besides.
 
     Raises:
         InputError: an unknown method, an identity that the method cannot see, MMseqs2 for DNA.
@@ -70,6 +73,7 @@ def group_similar(
         found = similarity_groups(distinct, alphabet, asked, largest=1.0)
         strands = ", both strands" if alphabet == "dna" else ""
         how = f"shared k-mers (built in), as {asked:.0%} identity leaves{strands}"
+    found = _join_copies(found, distinct, alphabet, asked)
     return Grouping(found[[place[letters] for letters in spelled]], how, method, asked)
 
 
@@ -103,6 +107,19 @@ def in_gap(block_N: Ints, offset_N: Ints, part_N: Ints, gap: int) -> NDArray[np.
     before_N = np.array([part_of.get(block - 1, -1) for block in block_N.tolist()])
     near: NDArray[np.bool_] = (offset_N < gap) & (before_N >= 0) & (before_N != part_N)
     return near
+
+
+def _join_copies(
+    group_N: Ints, distinct: Sequence[str], alphabet: KmerAlphabet, identity: float
+) -> Ints:
+    """Groups that hold near copies of each other become one."""
+    pairs = near_pairs(distinct, distinct, max(NEAR, identity), alphabet, len(distinct))
+    ends = np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2)
+    num = int(group_N.max()) + 1
+    links = (np.ones(len(ends), bool), (group_N[ends[:, 0]], group_N[ends[:, 1]]))
+    graph = scipy.sparse.coo_matrix(links, shape=(num, num))
+    joined = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+    return np.asarray(joined[group_N], np.int64)
 
 
 def _by_mmseqs(distinct: Sequence[str], identity: float) -> Ints:

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from lexome.reports import run_files
-from lexome.reports.numbers import counted, cutoff, duration, percent, whole
+from lexome.reports.metric_names import metric
+from lexome.reports.numbers import counted, cutoff, decimal, duration, percent, whole
 from lexome.reports.page import (
     Html,
     Section,
@@ -87,9 +88,29 @@ def _audit_table(run: Run) -> Html:
         table([text("between"), text("exact copies"), text("near copies")], rows, "narrow"),
         paragraph(text(said), kind="verdict"),
     ]
+    if (run.facts.get("clean") or {}).get("leaked"):
+        made.append(_clean_table(run.facts["clean"]))
     if run.audit is not None and run.audit.height:
         made.append(_pairs_table(run.audit, str(audit.get("file", "audit.csv"))))
     return Html("\n".join(made))
+
+
+def _clean_table(clean: dict[str, Any]) -> Html:
+    """The test figures on all rows, and without those whose copy the model was made with."""
+    rows = []
+    for model in clean["models"]:
+        for key, inflated in model["inflated"].items():
+            left = model["clean"][key]
+            shown = [text("-" if v is None else decimal(v)) for v in (inflated, left)]
+            rows.append([text(model["name"]), text(metric(key).name), *shown])
+    kept = clean["rows"] - clean["leaked"]
+    head = ["model", "figure", f"all {whole(clean['rows'])} test rows", f"{whole(kept)} clean ones"]
+    said = (
+        f"{counted(clean['leaked'], 'test row')} with an exact or near copy among training or "
+        "validation rows left out: the right-hand figures are the ones to believe."
+    )
+    return Html(f"{table([text(name) for name in head], rows, numbers=(2, 3))}\n"
+                f"{paragraph(text(said), kind='verdict')}")  # fmt: skip
 
 
 def _pairs_table(audit: pl.DataFrame, file: str) -> Html:

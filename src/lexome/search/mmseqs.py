@@ -152,7 +152,7 @@ def _run(command: list[str], folder: Path) -> None:
         raise EnvironmentProblem(
             f"mmseqs {command[1]}",
             f"exit code {process.returncode}: {last[0][:200]}",
-            "one that finishes",
+            "a finished search",
             f"more free disk in {folder}, more memory, or `{' '.join(command)}` by hand",
         )
 

@@ -1,5 +1,6 @@
 """The test figure of a run with and without the test rows whose copies it was made with."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +38,32 @@ def audit_run(directory: str | Path) -> RunAudit:
     Raises:
         InputError: no finished run with a test part.
     """
-    run = _read(Path(directory))
+    return _audit(_read(Path(directory)))
+
+
+def describe_clean(folder: Path, facts: dict[str, Any], headline: list[str]) -> dict[str, Any]:
+    """The same for run.json, of a run that is about to be finished; NaN is null."""
+    found = _audit(Run(folder, folder / "report.html", facts, {"headline": headline}))
+
+    def plain(values: dict[str, float]) -> dict[str, float | None]:
+        shown = {name: values[name] for name in headline}
+        return {name: v if math.isfinite(v) else None for name, v in shown.items()}
+
+    one = found.models[0].metrics
+    models = [
+        {"name": name, "inflated": plain(m.inflated), "clean": plain(m.clean)}
+        for name, m in found.models
+    ]
+    return {"rows": one.rows, "leaked": one.leaked, "models": models}
+
+
+def _audit(run: Run) -> RunAudit:
     pairs = _table(run, "audit.csv")
     of_test = pl.col("part_b") == "test"
     leaking = set(pairs.filter(of_test)["id_b"].cast(pl.String)) if pairs.height else set()
     rows = _table(run, "predictions.parquet").filter(pl.col("part") == "test")
     if not rows.height:
-        raise InputError(str(directory), "no test part", "a run with one", "another run")
+        raise InputError(str(run.directory), "no test part", "a run with one", "another run")
     task: Task = run.facts["task"]
     models = []
     for (name,), frame in rows.group_by("model", maintain_order=True):

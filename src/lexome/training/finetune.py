@@ -25,6 +25,7 @@ from lexome.training.adapters import Counts, count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
+from lexome.training.clean import describe_clean
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, answer_each, predict_each, truth_labels
 from lexome.training.frozen import same_vectors
@@ -38,6 +39,7 @@ from lexome.training.labelled import (
     read_labelled,
 )
 from lexome.training.record import (
+    HEADLINE,
     describe_audit,
     describe_balance,
     describe_environment,
@@ -200,6 +202,7 @@ def finetune(
         write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
+        facts["clean"] = describe_clean(folder, facts, HEADLINE[data.target.task])
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
