@@ -27,6 +27,7 @@ from lexome.cli import (
     pretrain,
     scan,
     score,
+    search,
     variants,
 )
 from lexome.devices import wait_politely
@@ -60,6 +61,7 @@ VERBS: dict[
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
     "scan": (scan.scan, scan.EXAMPLES),
     "score": (score.score, score.EXAMPLES),
+    "search": (search.search, search.EXAMPLES),
     "variants": (variants.variants, variants.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),
 }
