@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from lexome.cli import options
+from lexome.cli import evaluate_homology, options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -340,6 +340,7 @@ SUITES: dict[
     "proteingym": (proteingym, _PROTEINGYM),
     "brca1": (brca1, _BRCA1),
     "clinvar": (clinvar, _CLINVAR),
+    "homology": (evaluate_homology.homology, evaluate_homology.EXAMPLES),
 }
 for name, (function, examples) in SUITES.items():
     app.command(name=name, epilog=examples)(function)

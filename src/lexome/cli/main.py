@@ -28,6 +28,7 @@ from lexome.cli import (
     pretrain,
     scan,
     score,
+    search,
     split,
     variants,
 )
@@ -63,6 +64,7 @@ VERBS: dict[
     "pretrain": (pretrain.pretrain, pretrain.EXAMPLES),
     "scan": (scan.scan, scan.EXAMPLES),
     "score": (score.score, score.EXAMPLES),
+    "search": (search.search, search.EXAMPLES),
     "split": (split.split, split.EXAMPLES),
     "variants": (variants.variants, variants.EXAMPLES),
     "verify": (models.verify, models.VERIFY_EXAMPLES),

@@ -105,7 +105,7 @@ def ndcg(truth: ArrayLike, score: ArrayLike, top_percent: float = TOP_PERCENT) -
     NaN where fewer than 100 / top_percent rows leave no rank to count, or all gains are equal.
 
     >>> round(ndcg([0.0, 1.0, 3.0, 2.0], [1, 2, 3, 4], top_percent=50), 4)
-    0.8597
+    0.9134
     """
     truth_N, score_N = np.asarray(truth, np.float64), np.asarray(score, np.float64)
     num = int(np.floor(len(truth_N) * top_percent / 100))

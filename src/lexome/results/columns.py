@@ -86,6 +86,10 @@ EXACT = "exact"
 NEAR = "near"
 SAME_LABEL = "same_label"
 LEAK = "leak"
+QUERY_ID = "query_id"
+RANK = "rank"
+COSINE = "cosine"
+DISTANCE = "distance"
 # metrics and curves
 METRIC = "metric"
 ESTIMATE = "estimate"
@@ -93,6 +97,9 @@ LOW = "low"
 HIGH = "high"
 COUNT = "count"
 THRESHOLD = "threshold"
+LEVEL = "level"
+HIT_10 = "hit_10"
+AUC = "auc"
 EPOCH = "epoch"
 STEP = "step"
 LOSS = "loss"
@@ -211,6 +218,10 @@ MEANINGS = {
     SIMILARITY: "share of what the two sequences have in common, 0 to 1",
     EXACT: "whether, or how many, copies are identical",
     NEAR: "how many copies are similar but not identical",
+    QUERY_ID: "id of the row that was asked about",
+    RANK: "place among the nearest, from 1; equal ones stand in input order",
+    COSINE: "cosine of the angle between two vectors, -1 to 1; higher is nearer",
+    DISTANCE: "Euclidean distance of two vectors; lower is nearer",
     SAME_LABEL: "whether both rows of a pair have the same label",
     LEAK: "how a row leaks: exact copy, reverse complement or near copy",
     METRIC: "name of a figure of merit",
@@ -219,6 +230,9 @@ MEANINGS = {
     HIGH: "upper end of the 95 % interval",
     COUNT: "number of rows",
     THRESHOLD: "probability from which on a row is called positive",
+    LEVEL: "what a pair has in common to be counted as kin: fold or superfamily",
+    HIT_10: "share of the queries with kin among the ten nearest",
+    AUC: "chance that kin of a query are nearer to it than others, mean over the queries",
     EPOCH: "passes over the training rows so far",
     STEP: "updates of the weights so far",
     LOSS: "mean loss over the rows, in nats",

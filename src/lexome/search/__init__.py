@@ -1,1 +1,3 @@
-"""What is like a sequence."""
+"""What is like it: nearest neighbours among embeddings, and kin by MMseqs2."""
+
+from lexome.search import callable_room as callable_room

@@ -114,6 +114,33 @@ def cluster(fasta: Path, identity: float, coverage: float, folder: Path) -> Iter
     yield from members.values()
 
 
+def bit_scores(
+    queries: Path, targets: Path, folder: Path, highest_e: float = 1000.0
+) -> Iterator[tuple[str, str, float]]:
+    """Query, target and bits of each pair that the most sensitive search aligns.
+
+    A query and a target may come several times. Up to `highest_e` such pairs a query stand by
+    chance: kin of very low similarity are among them. `folder` is as in `similar`.
+
+    Raises:
+        EnvironmentProblem: no MMseqs2, or a search that failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        table = folder / "bits.tsv"
+        command = [find_mmseqs(), "easy-search", str(queries), str(targets), str(table)]
+        command += [str(folder / "work"), "-s", "7.5", "-e", str(highest_e), "-v", "1"]
+        command += ["--max-seqs", str(max(ALIGNED, _count(targets) // ONE_IN))]
+        command += ["--threads", str(num_cores()), "--format-output", "query,target,bits"]
+        _run(command, folder)
+        with table.open(encoding="utf-8") as lines:
+            for line in lines:
+                query, target, bits = line.rstrip("\n").split("\t")
+                yield query, target, float(bits)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _search(
     queries: Path, targets: Path, identity: float, coverage: float, aligned: int, folder: Path
 ) -> Iterator[Hit]:
