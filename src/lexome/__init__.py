@@ -23,7 +23,7 @@ _HOMES = {
     "generate": "lexome.generation.generate",
     "score": "lexome.scoring.score",
     "scan": "lexome.scoring.scan",
-    "search": "lexome.search.neighbours",
+    "find_neighbours": "lexome.search.neighbours",
     "score_variants": "lexome.scoring.variants",
     "split": "lexome.evaluation.split_table",
     "audit": "lexome.evaluation.audit",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lexome.scoring.scan import scan as scan
     from lexome.scoring.score import score as score
     from lexome.scoring.variants import score_variants as score_variants
-    from lexome.search.neighbours import search as search
+    from lexome.search.neighbours import find_neighbours as find_neighbours
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

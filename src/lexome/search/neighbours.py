@@ -43,7 +43,7 @@ class SearchSummary(NamedTuple):
     same_model: bool | None  # whether query and embeddings are of one model; None: not recorded
 
 
-def search(
+def find_neighbours(
     query: Any,
     embeddings: str | Path | Embeddings,
     top: int = 10,
