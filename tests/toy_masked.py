@@ -18,6 +18,7 @@ class ToyConfig:
     context: int = 64
     vocabulary_size: int = 33
     positions: str = "rotary"
+    num_layers: int = 1
 
 
 class Copycat(nn.Module):

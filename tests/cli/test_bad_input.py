@@ -102,7 +102,7 @@ BAD_TABLES = {
     "no patience": (TOY, ("--patience", "0"), "expected at least one"),
     "no learning": (TOY, ("--learning-rate", "-1"), "learning_rate: saw -1"),
     "no such weights": (TOY, ("--class-weights", "fair"), "class_weights: saw 'fair'"),
-    "no such method": (TOY, ("--method", "lora"), "method: saw 'lora'"),
+    "no such method": (TOY, ("--method", "prefix"), "method: saw 'prefix'"),
     "no such task": (TOY, ("--task", "guess"), "task: saw 'guess'"),
     "no such type": (TOY, ("--dtype", "fp8"), "dtype: saw 'fp8'"),
     "no such device": (TOY, ("--device", "tpu"), "device: saw 'tpu'"),
