@@ -29,7 +29,7 @@ def embed(
     ] = "refuse",
     unknown: options.Unknown = "refuse",
     depth: options.Depth = None,
-    dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    dtype: options.Dtype = "fp32",
     sequence: options.Sequence = None,
     id: options.Id = None,
     device: options.Device = "auto",

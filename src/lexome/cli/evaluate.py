@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from lexome.scoring.mutants.scorer import MutantScorer
     from lexome.suites.regions import ScorePairs
 
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the suite's files; else found in LEXOME_SHARED or ../shared."),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="A table by its ending; else on the terminal alone."),
-]
 DnaModel = Annotated[
     str | None,
     typer.Option("--model", "-m", help="DNA model put beside: catalogue name, directory, hub id."),
@@ -57,8 +49,8 @@ def proteingym(
     assays: Annotated[
         list[str] | None, typer.Option(help="An assay by name; may be repeated. Else all.")
     ] = None,
-    data: Data = None,
-    output: Output = None,
+    data: options.SuiteData = None,
+    output: options.SuiteOutput = None,
     scores: Annotated[
         Path | None, typer.Option(help="Folder for a table of scores of each assay.")
     ] = None,
@@ -139,8 +131,8 @@ def brca1(
     protein_rule: Annotated[
         str | None, typer.Option(help="Its rule, such as wt-marginal; or blosum62 alone.")
     ] = None,
-    data: Data = None,
-    output: Output = None,
+    data: options.SuiteData = None,
+    output: options.SuiteOutput = None,
     scores: Scores = None,
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
@@ -180,8 +172,8 @@ def clinvar(
     rule: DnaRule = None,
     window: Window = None,
     strands: Strands = None,
-    data: Data = None,
-    output: Output = None,
+    data: options.SuiteData = None,
+    output: options.SuiteOutput = None,
     scores: Scores = None,
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",

@@ -19,14 +19,8 @@ def homology(
         Path | None,
         typer.Option(help="Its embeddings of the domains (Parquet): used, or kept there."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the suite's files; else found in LEXOME_SHARED or ../shared."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A table by its ending; else on the terminal alone."),
-    ] = None,
+    data: options.SuiteData = None,
+    output: options.SuiteOutput = None,
     mmseqs: Annotated[bool, typer.Option(help="Put MMseqs2 beside.")] = True,
     dtype: options.Dtype = "fp32",
     device: options.Device = "auto",

@@ -64,7 +64,7 @@ def generate(
     max_rows: Annotated[
         int | None, typer.Option(help="Sequences at a time; memory bounds it besides.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    dtype: options.Dtype = "fp32",
     device: options.Device = "auto",
     offline: options.Offline = False,
     quiet: options.Quiet = False,

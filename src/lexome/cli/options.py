@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -33,9 +34,16 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipe's: training.steps=9"),
 ]
 
-
 Long = Annotated[str, typer.Option(help="Beyond the context: refuse, window or whole.")]
 Dtype = Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")]
+SuiteData = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the suite's files; else found in LEXOME_SHARED or ../shared."),
+]
+SuiteOutput = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="A table by its ending; else on the terminal alone."),
+]
 
 
 def overrides(texts: list[str] | None) -> dict[str, str]:

@@ -41,7 +41,7 @@ def score(
     ] = None,
     long: Annotated[str, typer.Option(help="Beyond the context: refuse or whole.")] = "refuse",
     unknown: options.Unknown = "refuse",
-    dtype: Annotated[str, typer.Option(help="fp32 (the reference) or bf16 (faster).")] = "fp32",
+    dtype: options.Dtype = "fp32",
     sequence: options.Sequence = None,
     id: options.Id = None,
     device: options.Device = "auto",

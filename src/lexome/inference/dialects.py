@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lexome.errors import InputError
-from lexome.sequence.alphabet import UnknownPolicy
+from lexome.sequence.alphabet import AMINO_ACIDS, UnknownPolicy
 from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
 
 NEWLINE_TOKEN = "Ċ"  # how byte-level BPE spells a line end
-AMINO_ACIDS, BASES = "ACDEFGHIKLMNPQRSTVWY", "ACGT"
+BASES = "ACGT"
 EC_NUMBER = re.compile(r"\d+(\.(\d+|-)){0,3}")
 
 

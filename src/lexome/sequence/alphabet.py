@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 from lexome.errors import InputError
 
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"  # the standard ones, by their letters
 UnknownPolicy = Literal["refuse", "map", "reference"]
 UNKNOWN_POLICIES: tuple[str, ...] = get_args(UnknownPolicy)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+from lexome.sequence.alphabet import AMINO_ACIDS
 
 
 class Region(NamedTuple):

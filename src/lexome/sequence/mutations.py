@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from lexome.errors import InputError
+from lexome.sequence.alphabet import AMINO_ACIDS as AMINO_ACIDS
 
-AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 ONE_LETTER = {
     **{"Ala": "A", "Cys": "C", "Asp": "D", "Glu": "E", "Phe": "F", "Gly": "G", "His": "H"},
     **{"Ile": "I", "Lys": "K", "Leu": "L", "Met": "M", "Asn": "N", "Pro": "P", "Gln": "Q"},

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from lexome.scoring.mutants.marginals import find_obstacle
 from lexome.scoring.mutants.scorer import MutantScorer
 from lexome.scoring.pairs.pair import Pair, PairScorer
+from lexome.scoring.pairs.views import find_start
 from lexome.sequence.mutations import Mutant, apply_mutant
 
 
@@ -76,8 +77,4 @@ def cut_pair(mutant: Mutant, sequence: str, limit: int) -> Pair | str:
     ends = mutant.edits[-1].position - 1 if is_early else last - 1
     if begins < starts[0] or ends >= starts[0] + size:
         return f"{mutant}: changes further apart than a window of {size:,} residues"
-    return Pair(str(mutant), ref, alt, _first_difference(ref, alt))
-
-
-def _first_difference(ref: str, alt: str) -> int:
-    return next((i for i, (a, b) in enumerate(zip(ref, alt, strict=True)) if a != b), len(ref))
+    return Pair(str(mutant), ref, alt, find_start(ref, alt))

@@ -34,7 +34,6 @@ class ProteinRule(NamedTuple):
 
     make: Maker
     definition: str
-    cost: str  # readings of the model, in words
 
 
 def find_protein_rule(name: str | None, model: Model) -> str:
@@ -136,7 +135,6 @@ PROTEIN_RULES = {
         "pass over the wild type as it is; probabilities among the whole vocabulary, natural "
         "logarithms. Higher: more likely than the wild type. Source: Meier et al. 2021 "
         "(wild-type marginals); facebookresearch/esm examples/variant-prediction.",
-        "one",
     ),
     "masked-marginal": ProteinRule(
         make_masked_marginal,
@@ -144,14 +142,12 @@ PROTEIN_RULES = {
         "masked in the wild type; probabilities among the whole vocabulary, natural logarithms. "
         "Higher: more likely than the wild type. Source: facebookresearch/esm examples/"
         "variant-prediction (masked-marginals) and ProteinGym, both with one mask at a time.",
-        "one a position",
     ),
     "masked-marginal-joint": ProteinRule(
         make_joint_marginal,
         "As masked-marginal, with all changed places of a mutant masked at once; the same for one "
         "change. Higher: more likely than the wild type. Source: Meier et al. 2021 (equation of "
         "the masked marginals).",
-        "one a set of positions",
     ),
     "mutant-marginal": ProteinRule(
         make_mutant_marginal,
@@ -159,18 +155,13 @@ PROTEIN_RULES = {
         "pass over the mutant as it is; probabilities among the whole vocabulary, natural "
         "logarithms. Higher: more likely than the wild type. Source: Meier et al. 2021 (mutant "
         "marginals).",
-        "one a mutant",
     ),
-    "log-likelihood-difference": ProteinRule(_make_likelihood, DECODER_DEFINITION, "one a mutant"),
+    "log-likelihood-difference": ProteinRule(_make_likelihood, DECODER_DEFINITION),
     **{
-        name: ProteinRule(_make_pairs, PAIR_RULES[name].definition, cost)
-        for name, cost in (
-            ("pseudo-log-likelihood", "one a residue of every mutant"),
-            ("pseudo-log-likelihood-one-pass", "one a mutant"),
-            ("cosine", "one a mutant"),
-            ("l1", "one a mutant"),
-            ("l2", "one a mutant"),
-            ("dot", "one a mutant"),
+        name: ProteinRule(_make_pairs, PAIR_RULES[name].definition)
+        for name in (
+            *("pseudo-log-likelihood", "pseudo-log-likelihood-one-pass"),
+            *("cosine", "l1", "l2", "dot"),
         )
     },
 }
