@@ -15,7 +15,11 @@ SMALL = [spelling for spelling in NEW_MODELS if spelling not in GPTS[2:]]
 ROWS = [[0, 5, 9, 13, 2], [0, 8, 2], [0, *range(4, 24), *range(4, 24), 2]]
 
 
-@pytest.mark.parametrize("spelling", SMALL)
+# one gives fewer vectors than tokens (see test_baselines.py)
+PER_TOKEN = [spelling for spelling in SMALL if spelling != "new:deepstarr"]
+
+
+@pytest.mark.parametrize("spelling", PER_TOKEN)
 def test_packed_padded_and_alone_give_the_same(spelling):
     torch.manual_seed(0)
     _, network = new_model(spelling)

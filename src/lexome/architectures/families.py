@@ -43,11 +43,44 @@ FAMILIES = {
         False,
     ),
     "cnn": Family("lexome.architectures.cnn:Cnn", "lexome.architectures.cnn:CnnConfig", True),
+    "bpnet": Family(
+        "lexome.architectures.bpnet:Bpnet", "lexome.architectures.bpnet:BpnetConfig", True
+    ),
+    "deepstarr": Family(
+        "lexome.architectures.deepstarr:DeepStarr",
+        "lexome.architectures.deepstarr:DeepStarrConfig",
+        True,
+    ),
+    "spliceai": Family(
+        "lexome.architectures.spliceai:SpliceAi",
+        "lexome.architectures.spliceai:SpliceAiConfig",
+        True,
+    ),
+    "recurrent": Family(
+        "lexome.architectures.recurrent:Recurrent",
+        "lexome.architectures.recurrent:RecurrentConfig",
+        True,
+    ),
 }
 
+# Where the letters stand among the tokens of `letter_tokenizer`, and which of them have a channel.
+_CHANNELS = {"protein": (4, 20), "dna": (5, 4), "rna": (5, 4)}
+NUM_TOKENS = {"protein": 33, "dna": 10, "rna": 10}
+_READ_ONE_HOT = ("bpnet", "deepstarr", "spliceai")
 _UNTRAINED = {"language_model_head": False, "contact_head": False, "token_dropout": False}
 NEW_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # spelling -> family, config
     "new:cnn": ("cnn", {}),
+    "new:bpnet": ("bpnet", {}),
+    "new:bpnet-28m": ("bpnet", {"width": 1024}),
+    "new:deepstarr": ("deepstarr", {}),
+    **{
+        f"new:spliceai-{name}": (
+            "spliceai",
+            {"kernels": (11, 11, 21, 41)[:groups], "dilations": (1, 4, 10, 25)[:groups]},
+        )
+        for groups, name in enumerate(("80", "400", "2k", "10k"), start=1)
+    },
+    **{f"new:{cell}": ("recurrent", {"cell": cell}) for cell in ("rnn", "lstm", "gru")},
     "new:encoder-small": (
         "encoder",
         {"num_layers": 4, "width": 128, "num_heads": 4, "ffn_width": 512, "dropout": 0.1}
@@ -104,10 +137,17 @@ def family_of(spelling: str) -> str:
     return NEW_MODELS[spelling][0]
 
 
-def new_model(spelling: str) -> tuple[str, nn.Module]:
-    """The family and an untrained network for `new:...`; draws from torch's generator."""
+def new_model(spelling: str, alphabet: str = "protein") -> tuple[str, nn.Module]:
+    """The family and an untrained network for `new:...`; draws from torch's generator.
+
+    It reads the tokens of the alphabet's `letter_tokenizer`.
+    """
     family = family_of(spelling)
-    network = build(family, NEW_MODELS[spelling][1])
+    reads: dict[str, Any] = {"vocabulary_size": NUM_TOKENS[alphabet]}
+    if family in _READ_ONE_HOT:
+        first, num = _CHANNELS[alphabet]
+        reads |= {"first_letter": first, "num_letters": num}
+    network = build(family, NEW_MODELS[spelling][1] | reads)
     initialize = getattr(network, "initialize", None)
     if callable(initialize):
         initialize()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lexome.architectures.deepstarr import DeepStarr
 from lexome.layers.convolution import ConvolutionHead
 from lexome.layers.layout import Layout
 from lexome.layers.pooling import AnswerHead, SequencePool
+from lexome.layers.summary import MeanPool, QueryPool
 
 # Standardised features beyond this many deviations are rare proteins, not information.
 FEATURE_LIMIT = 4.0
@@ -21,11 +23,23 @@ class HeadConfig:
     num_outputs: int
     num_features: int = 0  # numbers a sequence that come beside its tokens
     vector_width: int = 0  # of vectors that come instead of tokens, where there is no backbone
+    pooling: str = "queries"  # of POOLS
     num_queries: int = 4
     num_convolutions: int = 0  # residual blocks between the backbone and the pooling
     convolution_width: int = 64
     hidden: int = 64
     dropout: float = 0.4
+
+
+Pool = SequencePool | QueryPool | MeanPool
+POOLS = ("queries", "mean", "additive", "multiplicative")
+
+
+def make_pool(name: str, width: int, num_queries: int) -> Pool:
+    """One vector a sequence: by some learned queries, the mean, or attention from the ends."""
+    if name == "queries":
+        return SequencePool(width, num_queries)
+    return MeanPool(width) if name == "mean" else QueryPool(width, name == "additive")
 
 
 def width_of(backbone: nn.Module) -> int:
@@ -51,7 +65,7 @@ class Predictor(nn.Module):
         self.config = config
         self.backbone = backbone
         self.convolutions: ConvolutionHead | None = None
-        self.pool: SequencePool | None = None
+        self.pool: Pool | None = None
         width = config.vector_width if backbone is None else width_of(backbone)
         if width:
             if config.num_convolutions:
@@ -59,7 +73,7 @@ class Predictor(nn.Module):
                     width, config.convolution_width, config.num_convolutions
                 )
                 width = config.convolution_width
-            self.pool = SequencePool(width, config.num_queries)
+            self.pool = make_pool(config.pooling, width, config.num_queries)
         pooled = self.pool.width if self.pool is not None else 0
         self.answer = AnswerHead(
             pooled + config.num_features, config.num_outputs, config.hidden, config.dropout
@@ -79,6 +93,8 @@ class Predictor(nn.Module):
             assert layout is not None
             if self.backbone is None:
                 x_ND = (tokens_N - self.vector_mean) / self.vector_scale
+            elif isinstance(self.backbone, DeepStarr):
+                x_ND, layout = self.backbone.shorten(tokens_N, layout)
             else:
                 x_ND = self.backbone(tokens_N, layout)
             if self.convolutions is not None:

@@ -1,11 +1,12 @@
 """`lexome finetune`: a table of sequences with labels becomes a tested, saved classifier."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lexome.cli import options
+from lexome.errors import InputError
 
 
 def finetune(
@@ -18,7 +19,7 @@ def finetune(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="new:cnn, new:encoder-small, ..., protein-mini, or a model."
+            "--model", "-m", help="new:cnn, new:bpnet, new:lstm, ..., protein-mini, or a model."
         ),
     ] = "new:cnn",
     method: Annotated[
@@ -67,14 +68,29 @@ def finetune(
         str | None,
         typer.Option(help="Layers the adapter is put on, as in query,value."),
     ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="How tokens become one vector: queries, mean, additive, multiplicative."),
+    ] = None,
+    strands: Annotated[
+        str | None,
+        typer.Option(help="DNA: as-given; both: either in training, the mean of both in answers."),
+    ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     long: Annotated[
         str | None,
         typer.Option(help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen."),
     ] = None,
+    alphabet: Annotated[
+        str, typer.Option(help="What a new model reads: protein, dna, rna; auto: by the letters.")
+    ] = "auto",
     unknown: Annotated[
         str, typer.Option(help="Letters outside the alphabet: refuse or map.")
     ] = "refuse",
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipe's: batch_size=32"),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="auto, fp32 or bf16, in training.")] = "auto",
     device: options.Device = "auto",
     offline: options.Offline = False,
@@ -90,7 +106,25 @@ def finetune(
     same command goes on to the same numbers.
     """
     from lexome.training.finetune import finetune as run_finetune
+    from lexome.training.settings import read_values
 
+    recipe: dict[str, Any] = {
+        "patience": patience,
+        "learning_rate": learning_rate,
+        "head_convolutions": head_convolutions,
+        "head_pooling": pooling,
+        "both_strands": None if strands is None else _is_both(strands),
+        "class_weights": class_weights,
+        "adapter_rank": adapter_rank,
+        "adapter_alpha": adapter_alpha,
+        "adapter_dropout": adapter_dropout,
+        "adapter_target": adapter_target,
+    }
+    typed = read_values(options.overrides(set))
+    twice = sorted(key for key in typed if (recipe | {"epochs": epochs, "long": long}).get(key))
+    if twice:
+        raise InputError(f"--set {twice[0]}", "a flag of its own beside it", "one of both", "one")
+    epochs, long = typed.pop("epochs", epochs), typed.pop("long", long)
     run = run_finetune(
         model,
         table,
@@ -107,6 +141,7 @@ def finetune(
         test=_values(test),
         seeds=seeds,
         seed=seed,
+        alphabet=alphabet,
         unknown=unknown,
         long=long,
         epochs=epochs,
@@ -117,14 +152,7 @@ def finetune(
         quiet=quiet,
         announce=lambda what, text: options.say(what, text, quiet),
         command=options.command_line(),
-        patience=patience,
-        learning_rate=learning_rate,
-        head_convolutions=head_convolutions,
-        class_weights=class_weights,
-        adapter_rank=adapter_rank,
-        adapter_alpha=adapter_alpha,
-        adapter_dropout=adapter_dropout,
-        adapter_target=adapter_target,
+        **(recipe | typed),
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
@@ -142,8 +170,16 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
+  lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
+  lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru
 """
 
 
 def _values(text: str) -> list[str]:
     return [value.strip() for value in text.split(",") if value.strip()]
+
+
+def _is_both(strands: str) -> bool:
+    if strands not in ("as-given", "both"):
+        raise InputError("--strands", repr(strands), "as-given or both", "`--strands both`")
+    return strands == "both"

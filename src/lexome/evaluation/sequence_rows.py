@@ -12,10 +12,8 @@ from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.io.roles import find_column, guess_column
 from lexome.io.sources import is_table, read_records
 from lexome.io.tables import open_table
+from lexome.sequence.alphabet import tell_alphabet
 
-LOOKED_AT = 1000  # sequences that tell the alphabet
-NUCLEOTIDES = "ACGTUN"
-ENOUGH = 0.95  # share of such letters in DNA and RNA; proteins have a third of them
 ALPHABETS = ("auto", "protein", "dna")
 
 
@@ -131,9 +129,7 @@ def find_alphabet(sequences: Sequence[str], asked: str = "auto") -> KmerAlphabet
         raise InputError("--alphabet", repr(asked), f"one of {', '.join(ALPHABETS)}", "auto")
     if asked != "auto":
         return "dna" if asked == "dna" else "protein"
-    letters = "".join(sequences[:LOOKED_AT]).upper()
-    nucleotides = sum(letters.count(base) for base in NUCLEOTIDES)
-    return "dna" if nucleotides >= ENOUGH * max(len(letters), 1) else "protein"
+    return "protein" if tell_alphabet(sequences) == "protein" else "dna"
 
 
 def _texts(frame: pl.DataFrame, column: str) -> list[str | None]:

@@ -35,10 +35,17 @@ class SequencePool(nn.Module):
 
 
 class AnswerHead(nn.Module):
-    """Outputs from a vector: norm, dropout, hidden layer, dropout, linear."""
+    """Outputs from a vector: norm, dropout, hidden layer, dropout, linear.
+
+    Without a hidden layer (`hidden` 0): norm, dropout, linear.
+    """
 
     def __init__(self, width: int, num_outputs: int, hidden: int, dropout: float) -> None:
         super().__init__()
+        if not hidden:
+            last = nn.Linear(width, num_outputs)
+            self.layers = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), last)
+            return
         self.layers = nn.Sequential(
             nn.LayerNorm(width),
             nn.Dropout(dropout),

@@ -1,7 +1,7 @@
 """Which letters a kind of sequence may hold, and what to do with the others."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
@@ -32,7 +32,12 @@ class Alphabet(NamedTuple):
     @property
     def kmers(self) -> Literal["protein", "dna"]:
         """How likeness is told in it: by the k-mers of DNA, on both strands, or of proteins."""
-        return "dna" if self.name.startswith("dna") else "protein"
+        return "dna" if self.is_nucleic else "protein"
+
+    @property
+    def is_nucleic(self) -> bool:
+        """Whether its letters are bases of DNA or RNA."""
+        return self.name.startswith(("dna", "rna"))
 
 
 def _protein_replacements() -> dict[str, str]:
@@ -40,10 +45,10 @@ def _protein_replacements() -> dict[str, str]:
     return lower | {"J": "X", "j": "X", "*": "X"}
 
 
-def _dna_replacements(known: str) -> dict[str, str]:
-    """Capitals, U as T, and every IUPAC code as N: no base is guessed."""
-    bases = {"U": "T"} | dict.fromkeys("RYSWKMBDHVN", "N")
-    every = {letter: letter for letter in "ACGT"} | bases
+def _dna_replacements(known: str, fourth: str = "T") -> dict[str, str]:
+    """Capitals, U as T (or T as U), and every IUPAC code as N: no base is guessed."""
+    bases = dict.fromkeys("TU", fourth) | dict.fromkeys("RYSWKMBDHVN", "N")
+    every = {letter: letter for letter in "ACG"} | bases
     mapped = every | {letter.lower(): to for letter, to in every.items()}
     return {letter: to for letter, to in mapped.items() if letter not in known}
 
@@ -55,8 +60,25 @@ ALPHABETS = {
     "dna": Alphabet("dna", "ACGTN", _dna_replacements("ACGTN")),
     # For models that have no token for N: mapped to it, a letter becomes part of an unknown token.
     "dna-bases": Alphabet("dna-bases", "ACGT", _dna_replacements("ACGT")),
+    "rna": Alphabet("rna", "ACGUN", _dna_replacements("ACGUN", "U")),
     "text": Alphabet("text", "", {}),
 }
+
+
+LOOKED_AT = 1000  # sequences that tell the alphabet
+ENOUGH = 0.95  # share of bases in DNA and RNA; proteins have a third of such letters
+
+
+def tell_alphabet(sequences: Sequence[str]) -> str:
+    """ "dna", "rna" or "protein", by the letters of the first sequences.
+
+    >>> tell_alphabet(["acgtNN", "GGT"]), tell_alphabet(["ACGU"]), tell_alphabet(["MKTAYIAK"])
+    ('dna', 'rna', 'protein')
+    """
+    letters = "".join(sequences[:LOOKED_AT]).upper()
+    if sum(letters.count(base) for base in "ACGTUN") < ENOUGH * max(len(letters), 1):
+        return "protein"
+    return "rna" if "U" in letters and "T" not in letters else "dna"
 
 
 class Mapped(NamedTuple):

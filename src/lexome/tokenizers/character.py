@@ -67,7 +67,8 @@ class CharacterTokenizer(PieceTokenizer):
 
     def settings(self) -> dict[str, Any]:
         """What `build_tokenizer` makes the same one from."""
-        return {"kind": "character", "vocabulary": list(self.vocabulary)}
+        made = {"kind": "character", "vocabulary": list(self.vocabulary)}
+        return made if self.alphabet.is_protein else made | {"alphabet": self.alphabet.name}
 
     def encode_many(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lexome.errors import InputError
+from lexome.sequence.alphabet import ALPHABETS
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.ids_only import IdsTokenizer
 from lexome.tokenizers.interface import Tokenizer
@@ -35,6 +36,20 @@ def new_tokenizer(alphabet: str) -> Tokenizer:
     """The tokenizer of a new model."""
     made: Tokenizer = NEW[alphabet]()
     return made
+
+
+SPECIALS = ("<cls>", "<pad>", "<eos>", "<unk>", "<mask>")
+
+
+def letter_tokenizer(alphabet: str) -> Tokenizer:
+    """A letter a token, for a classifier that is trained from nothing.
+
+    >>> letter_tokenizer("rna").encode("GAUC")
+    [0, 7, 5, 8, 6, 2]
+    """
+    if alphabet == "protein":
+        return CharacterTokenizer()
+    return CharacterTokenizer((*SPECIALS, *ALPHABETS[alphabet].letters), alphabet)
 
 
 def build_tokenizer(settings: Mapping[str, Any]) -> Tokenizer:

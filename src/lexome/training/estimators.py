@@ -33,7 +33,13 @@ from lexome.training.in_memory import (
     read_texts,
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
-from lexome.training.setup import Setup, make_examples, make_setup, suit_lengths
+from lexome.training.setup import (
+    Setup,
+    make_examples,
+    make_setup,
+    settle_alphabet,
+    suit_lengths,
+)
 from lexome.training.target import Target
 
 SPLITS = ("cluster", "random")
@@ -149,7 +155,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
                 "as many of one as of the other",
                 "the same rows for both",
             )
-        settings = self._settings(target.task)
+        settings = self._settings(target.task, texts)
         with (
             keep_randomness(),
             tempfile.TemporaryDirectory(prefix="lexome-") as folder,
@@ -196,7 +202,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
         _check_lengths(sequences, setup, settings.recipe.long, announce=self.long is None)
         return predict_mean(fitted, [f"X[{i}]" for i in range(len(sequences))], sequences)
 
-    def _settings(self, task: str) -> FinetuneSettings:
+    def _settings(self, task: str, texts: Sequence[str]) -> FinetuneSettings:
         if self.split not in SPLITS:
             raise InputError("split", repr(self.split), " or ".join(SPLITS), "split='cluster'")
         fraction = self.validation_fraction
@@ -213,7 +219,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 twice[0], "a value of its own and one in recipe", "one of the two", "either alone"
             )
-        return FinetuneSettings(
+        settings = FinetuneSettings(
             model=self.model,
             method=self.method,
             task=task,
@@ -225,6 +231,7 @@ class _SequenceEstimator(BaseEstimator):  # type: ignore[misc]
             device=self.device,
             recipe=choose_recipe(self.model, self.method, **given, **recipe),
         )
+        return settle_alphabet(settings, texts, **given, **recipe)
 
 
 def _draw_seed(random_state: Any) -> int:

@@ -17,6 +17,7 @@ from lexome.seeds import numpy_generator
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.interface import TokenIds, Tokenizer, encode_parts
 from lexome.training.residue_vectors import ResidueVectors
+from lexome.training.strands import Complement
 
 Rows = NDArray[np.int64]
 # Batches are cut from runs of this many batches sorted by length, so that rows pad little.
@@ -36,6 +37,7 @@ class Examples(NamedTuple):
     device: str
     ids: Sequence[str] = ()  # for messages
     vectors: ResidueVectors | None = None  # of a frozen backbone, instead of tokens
+    complement: Complement | None = None  # where either strand may be read
 
     def name(self, row: int) -> str:
         """What a message calls a row."""

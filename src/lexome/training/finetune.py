@@ -18,14 +18,19 @@ from lexome.evaluation.leakage import audit_parts
 from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
 from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
-from lexome.results.types import Audit
 from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import Alphabet
-from lexome.training.adapters import Counts, count_trained
+from lexome.training.adapters import count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
+from lexome.training.facts import (
+    announce_split,
+    announce_table,
+    describe_model,
+    describe_split,
+)
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, answer_each, predict_each, truth_labels
 from lexome.training.frozen import same_vectors
@@ -35,8 +40,9 @@ from lexome.training.labelled import (
     Columns,
     LabelledTable,
     check_lengths,
+    clean_labelled,
     describe_source,
-    read_labelled,
+    read_raw,
 )
 from lexome.training.record import (
     HEADLINE,
@@ -60,7 +66,14 @@ from lexome.training.run_folder import (
     tidy,
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
-from lexome.training.setup import Setup, make_examples, make_network, make_setup, suit_lengths
+from lexome.training.setup import (
+    Setup,
+    make_examples,
+    make_network,
+    make_setup,
+    settle_alphabet,
+    suit_lengths,
+)
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -82,6 +95,7 @@ def finetune(
     test: Sequence[object] = (),
     seeds: int = 3,
     seed: int = 1,
+    alphabet: str = "auto",
     unknown: str = "refuse",
     long: str | None = None,
     epochs: int | None = None,
@@ -107,6 +121,7 @@ def finetune(
         split: cluster (default), column:NAME, chromosome:NAME or random.
         train, validation, test: values of the split column for each part.
         seeds: how many times to train, from `seed` on; `predict` averages them.
+        alphabet: what a new model reads: protein, dna, rna, or auto, told by the letters.
         unknown: letters outside the alphabet: refuse or map.
         long: refuse, whole, window (frozen only) or crop:HEAD+TAIL.
         recipe: any value of `TrainRecipe`, such as learning_rate.
@@ -126,6 +141,7 @@ def finetune(
         test=tuple(map(str, test)),
         seeds=seeds,
         seed=seed,
+        alphabet=alphabet,
         unknown=unknown,  # type: ignore[arg-type]
         dtype=dtype,
         device=device,
@@ -136,16 +152,18 @@ def finetune(
     labels = [label] if isinstance(label, str) else label
     splitting = parse_split(settings.split)
     columns = Columns(sequence, labels, id, splitting.column)
+    raw = read_raw(table, columns)
+    settings = settle_alphabet(settings, raw.sequences, long=long, epochs=epochs, **recipe)
     setup = make_setup(settings, announce)
     if long is None:
         settings = suit_lengths(settings, setup)
-    alphabet = setup.tokenizer.alphabet
-    data = read_labelled(table, columns, alphabet, settings.unknown, settings.task, positive)
-    _announce_table(announce, data)
+    letters = setup.tokenizer.alphabet
+    data = clean_labelled(raw, letters, settings.unknown, settings.task, positive)
+    announce_table(announce, data)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
-    parts = _split(data, splitting, settings, alphabet)
+    parts = _split(data, splitting, settings, letters)
     identity = identify(settings, setup, data, parts)
     finished = already_done(output, identity, overwrite)
     if finished is not None:
@@ -157,9 +175,9 @@ def finetune(
         _names(parts, len(data.ids)),
         truth_labels(data.target),
         data.ids,
-        alphabet=alphabet.kmers,
+        alphabet=letters.kmers,
     )
-    _announce_split(announce, splitting, settings, parts, len(data.ids), audit)
+    announce_split(announce, splitting, settings, parts, len(data.ids), audit)
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
     facts: dict[str, Any] = {
         "title": output.name,
@@ -174,7 +192,7 @@ def finetune(
         "label_column": ", ".join(labels or [data.columns["label"]]),
         "labels": list(data.target.labels),
         "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
-        "split": _describe_split(splitting, settings, parts, len(data.ids)),
+        "split": describe_split(splitting, settings, parts, len(data.ids)),
         "seeds": settings.all_seeds,
         "method": settings.method,
         "dtype": setup.dtype.choice,
@@ -197,7 +215,7 @@ def finetune(
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
-        entries = judge_all(data.target, parts, data.sequences, judged, alphabet.kmers)
+        entries = judge_all(data.target, parts, data.sequences, judged, letters.kmers)
         write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
         write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
@@ -239,7 +257,7 @@ def _train_and_judge(
     first = make_network(setup, settings, target.num_outputs, examples, settings.seed)
     standing = setup.card.parameters if setup.card is not None and setup.is_frozen else 0
     counts = count_trained(first, standing)
-    facts["model"] = _describe_model(settings, setup, counts)
+    facts["model"] = describe_model(settings, setup, counts)
     announce(
         "Plan",
         f"{settings.model}, {settings.method}, {counts}, "
@@ -318,79 +336,3 @@ def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:
     for part in parts._fields:
         names[getattr(parts, part)] = part
     return names
-
-
-def _describe_split(
-    splitting: SplitSettings, settings: FinetuneSettings, parts: Parts, num_rows: int
-) -> dict[str, Any]:
-    sizes = {part: len(getattr(parts, part)) for part in parts._fields}
-    unused = num_rows - sum(sizes.values())
-    if unused:
-        sizes["unused"] = unused
-    if splitting.column is not None:
-        lists = (settings.train, settings.validation, settings.test)
-        named = zip(parts._fields, lists, strict=True)
-        text = ", ".join(f"{part} {' '.join(values)}" for part, values in named if values)
-    else:
-        text = {"cluster": "70/10/20 by similarity group", "random": "70/10/20 at random"}.get(
-            splitting.kind, ""
-        )
-    return {
-        "spelling": str(splitting),
-        "description": text,
-        "random": splitting.kind == "random",
-        "parts": sizes,
-    }
-
-
-def _describe_model(settings: FinetuneSettings, setup: Setup, counts: Counts) -> dict[str, Any]:
-    card = setup.card
-    return {
-        "name": settings.model,
-        "family": card.family if card else setup.family,
-        "parameters": counts.trained if card is None or not setup.keeps_base else card.parameters,
-        "trained": counts.trained,
-        "trained_in_backbone": counts.adapter,
-        "trained_share": counts.trained / counts.whole,
-        "revision": card.revision if card else None,
-        "hash": card.sha256 if card else None,
-        "licence": card.licence if card else "Apache-2.0 (trained here)",
-    }
-
-
-def _announce_table(announce: Announce, data: LabelledTable) -> None:
-    target = data.target
-    columns = ", ".join(
-        f"{role} = {name}{' (guessed)' if role in data.guessed else ''}"
-        for role, name in data.columns.items()
-    )
-    kind: str = target.task
-    if target.task == "binary":
-        kind += f", positive {target.labels[1]!r}, {target.values.mean():.1%} of the rows"
-    elif target.labels:
-        kind += f", {len(target.labels)} labels"
-    if target.guessed:
-        kind += "; guessed"
-    announce("Reading", f"{data.where}: {data.num_read:,} rows; {columns} ({kind})")
-    counted = [f"{count.number:,} {count.what}" for count in data.cleaning if count.number]
-    announce("Cleaning", "; ".join(counted) or "nothing to clean")
-
-
-def _announce_split(
-    announce: Announce,
-    splitting: SplitSettings,
-    settings: FinetuneSettings,
-    parts: Parts,
-    num_rows: int,
-    audit: Audit,
-) -> None:
-    described = _describe_split(splitting, settings, parts, num_rows)
-    sizes = ", ".join(f"{part} {size:,}" for part, size in described["parts"].items())
-    announce("Split", f"{splitting} ({described['description']}): {sizes}")
-    exact = sum(overlap.exact for overlap in audit.overlaps)
-    near = sum(overlap.near for overlap in audit.overlaps)
-    announce(
-        "Audit",
-        f"{exact:,} exact and {near:,} near copies (>= {audit.similarity:.0%}) across parts"
-        + (", listed in audit.csv" if exact + near else ""),
-    )

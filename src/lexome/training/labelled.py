@@ -53,6 +53,28 @@ class Columns(NamedTuple):
     split: str | None = None
 
 
+class Raw(NamedTuple):
+    """Rows of a table before anything is dropped or changed."""
+
+    where: str
+    columns: dict[str, str]
+    guessed: list[str]
+    sequences: list[str]
+    ids: list[str]
+    has_ids: bool
+    label_names: list[str]
+    labels: list[list[object]]
+    split: list[str] | None
+
+    def num_empty(self) -> int:
+        """Rows without a sequence."""
+        return sum(not sequence for sequence in self.sequences)
+
+    def num_unlabelled(self, num_kept: int) -> int:
+        """Rows that have a sequence and no label."""
+        return len(self.sequences) - num_kept - self.num_empty()
+
+
 def read_labelled(
     source: Any,
     columns: Columns,
@@ -71,7 +93,17 @@ def read_labelled(
         InputError: a missing column, an empty table, an id that stands twice, letters under
             "refuse", labels that cannot be read, or one class only.
     """
-    raw = _read(source, columns)
+    return clean_labelled(read_raw(source, columns), alphabet, unknown, task, positive)
+
+
+def clean_labelled(
+    raw: Raw,
+    alphabet: Alphabet,
+    unknown: UnknownPolicy = "refuse",
+    task: str = "auto",
+    positive: str | None = None,
+) -> LabelledTable:
+    """As `read_labelled`, of rows that were read."""
     kept = _drop_empty(raw)
     cleaned, mapped = _clean_letters(raw, kept, alphabet, unknown)
     # "map" leaves nothing of a lone stop sign
@@ -112,25 +144,8 @@ def read_labelled(
     )
 
 
-class _Raw(NamedTuple):
-    where: str
-    columns: dict[str, str]
-    guessed: list[str]
-    sequences: list[str]
-    ids: list[str]
-    has_ids: bool
-    label_names: list[str]
-    labels: list[list[object]]
-    split: list[str] | None
-
-    def num_empty(self) -> int:
-        return sum(not sequence for sequence in self.sequences)
-
-    def num_unlabelled(self, num_kept: int) -> int:
-        return len(self.sequences) - num_kept - self.num_empty()
-
-
-def _read(source: Any, asked: Columns) -> _Raw:
+def read_raw(source: Any, asked: Columns) -> Raw:
+    """Every row of a table, with the columns that were asked for or guessed."""
     table = open_table(source)
     frame = pl.concat(list(table.batches))
     where, names = table.where, table.columns
@@ -146,7 +161,7 @@ def _read(source: Any, asked: Columns) -> _Raw:
         id_column = None
     roles = {"sequence": sequence, "id": id_column} | {"label": labels[0]}
     num = frame.height
-    return _Raw(
+    return Raw(
         where=where,
         columns={role: choice.name for role, choice in roles.items() if choice is not None},
         guessed=[r for r, choice in roles.items() if choice is not None and choice.is_guessed],
@@ -176,7 +191,7 @@ def _text(value: object) -> str:
     return "" if value is None else spell(value)
 
 
-def _drop_empty(raw: _Raw) -> list[int]:
+def _drop_empty(raw: Raw) -> list[int]:
     labelled = zip(raw.sequences, zip(*raw.labels, strict=True), strict=True)
     return [
         i
@@ -186,7 +201,7 @@ def _drop_empty(raw: _Raw) -> list[int]:
 
 
 def _clean_letters(
-    raw: _Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
+    raw: Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
 ) -> tuple[list[str], list[Count]]:
     letters, clean = LetterCounts(), []
     for i in kept:
@@ -197,7 +212,7 @@ def _clean_letters(
     return clean, [Count(letters.what, letters.total)] if letters.rows else []
 
 
-def _check_ids(raw: _Raw, kept: Sequence[int]) -> None:
+def _check_ids(raw: Raw, kept: Sequence[int]) -> None:
     if not raw.has_ids:
         return
     first: dict[str, int] = {}
@@ -245,6 +260,8 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> C
     Raises:
         InputError: a sequence beyond the limit under "refuse".
     """
+    if model.context is None and policy.kind != "crop":
+        return None  # nothing is too long
     limit = sys.maxsize if model.context is None else model.context
     unit = "residues" if model.is_per_letter else "tokens"
     if policy.kind == "refuse":

@@ -43,6 +43,7 @@ from lexome.training.resume import (
 )
 from lexome.training.schedules import warmup_cosine
 from lexome.training.settings import TrainRecipe
+from lexome.training.strands import draw_strands, other_strand
 
 SECONDS_BETWEEN_STATES = 20.0
 
@@ -168,14 +169,22 @@ def answers(
     def compute() -> Tensor:
         parts = []
         for some in budget.micro_batches(examples, ordered):
-            taken = ordered[some]
-            batch = make_batch(examples, taken, inputs_of(examples, taken))
-            parts.append(network(*batch).float().cpu())
+            parts.append(_read_rows(network, examples, ordered[some]))
         return torch.cat(parts)
 
     with torch.inference_mode():
         found = read_outputs(objective, budget.retry(compute, examples.device))
     return found[np.argsort(by_length)]
+
+
+def _read_rows(network: Predictor, examples: Examples, rows: Rows) -> Tensor:
+    """Outputs of some rows, (N, C); of both strands their mean."""
+    inputs = inputs_of(examples, rows)
+    outputs_NC: Tensor = network(*make_batch(examples, rows, inputs)).float()
+    if examples.complement is not None and inputs is not None:
+        turned = [other_strand(ids_L, examples.complement) for ids_L in inputs]
+        outputs_NC = (outputs_NC + network(*make_batch(examples, rows, turned)).float()) / 2
+    return outputs_NC.cpu()
 
 
 def _fast_copy(network: Predictor) -> Predictor:
@@ -200,6 +209,9 @@ def _step(
     Where they do not, it is begun anew with smaller ones, the same noise and the same dropout.
     """
     noisy = inputs_of(job.examples, rows)
+    if noisy is not None and job.examples.complement is not None:
+        generator = numpy_generator("strands", seed, step)
+        noisy = draw_strands(noisy, job.examples.complement, generator)
     if noisy is not None:  # drawn for the whole batch, however it is cut afterwards
         noise = Noise(job.recipe.mask, job.recipe.substitute)
         noisy = add_noise(noisy, noise, job.tokenizer, numpy_generator("noise", seed, step))

@@ -1,7 +1,9 @@
 """What a fine-tuning run is asked to do, and the recipe of each kind of model."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from difflib import get_close_matches
+from typing import Any, Literal, get_args, get_type_hints
 
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
@@ -12,6 +14,11 @@ Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
 METHODS: tuple[str, ...] = get_args(Method)
 ClassWeights = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
+
+
+YES_NO = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+NEW_ALPHABETS = ("auto", "protein", "dna", "rna")
+POOLINGS = ("queries", "mean", "additive", "multiplicative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,8 @@ class TrainRecipe:
     head_convolutions: int = 0  # dilated blocks before the pooling, over a vector a residue
     head_hidden: int = 64
     head_dropout: float = 0.4
+    head_pooling: str = "queries"  # of architectures.predictor.POOLS
+    both_strands: bool = False  # DNA: either strand in training, the mean of both in answers
     composition: bool = False  # amino-acid frequencies of the whole sequence beside the tokens
     long: str = "crop:511+511"
     adapter_rank: int | None = None  # of LoRA and DoRA; those of ADAPTERS where None
@@ -131,6 +140,29 @@ RECIPES: dict[str, TrainRecipe] = {
         long="window",
     ),
 }
+# Baselines that are trained from nothing. Short DNA is read whole.
+RECURRENT = ("new:rnn", "new:lstm", "new:gru")
+DILATED = ("new:bpnet", "new:bpnet-28m")
+SPLICE = ("new:spliceai-80", "new:spliceai-400", "new:spliceai-2k", "new:spliceai-10k")
+RECIPES["new, dna"] = TrainRecipe(
+    epochs=20,
+    patience=6,
+    batch_size=64,
+    micro_tokens=65_536,
+    learning_rate=2e-3,
+    mask=0.05,
+    head_dropout=0.3,
+    long="whole",
+)
+for _key, _plain in (("", RECIPES["new:cnn"]), (", dna", RECIPES["new, dna"])):
+    RECIPES[f"new:deepstarr{_key}"] = _plain
+    RECIPES |= {f"{name}{_key}": replace(_plain, head_pooling="additive") for name in RECURRENT}
+    RECIPES |= {
+        f"{name}{_key}": replace(
+            _plain, learning_rate=1e-3, head_pooling="mean", head_hidden=0, head_dropout=0.0
+        )
+        for name in (*DILATED, *SPLICE)
+    }
 # Few numbers bear, and need, larger steps; IA3 and biases more so than matrices.
 ADAPTER_RATES = {"ia3": 3e-3, "lora": 5e-4, "dora": 5e-4, "bias": 1e-3}
 RECIPES |= {
@@ -156,6 +188,7 @@ class FinetuneSettings:
     test: tuple[str, ...] = ()
     seeds: int = 3
     seed: int = 1
+    alphabet: str = "auto"  # of a new model; a loaded one has its own
     unknown: UnknownPolicy = "refuse"
     dtype: str = "auto"
     device: str = "auto"
@@ -167,6 +200,8 @@ class FinetuneSettings:
             ("method", self.method, METHODS),
             ("unknown", self.unknown, UNKNOWN_POLICIES),
             ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
+            ("alphabet", self.alphabet, NEW_ALPHABETS),
+            ("head_pooling", self.recipe.head_pooling, POOLINGS),
         ):
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
@@ -193,6 +228,9 @@ class FinetuneSettings:
                 "0: there the backbone stands still in all epochs",
                 "`--method full`",
             )
+        if recipe.both_strands and self.alphabet in ("protein", "rna"):
+            seen = f"{self.alphabet} sequences"
+            raise InputError("both_strands", seen, "DNA: it has two", "without `--strands both`")
         if not 0 <= recipe.positive_share < 1:
             seen = f"{recipe.positive_share:g}"
             raise InputError("positive_share", seen, "0 to below 1", "0.25")
@@ -244,6 +282,11 @@ class FinetuneSettings:
             raise InputError("adapter_dropout", seen, "0 to below 1", "`--adapter-dropout 0.1`")
 
     @property
+    def read_as(self) -> str:
+        """What a new model reads: proteins, until `settle_alphabet` has seen the sequences."""
+        return "protein" if self.alphabet == "auto" else self.alphabet
+
+    @property
     def all_seeds(self) -> list[int]:
         """The seeds to train with: `seed`, `seed` + 1, ..."""
         return list(range(self.seed, self.seed + self.seeds))
@@ -254,14 +297,20 @@ class FinetuneSettings:
         return plain | {f"recipe.{k}": v for k, v in asdict(self.recipe).items()}
 
 
-def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
+def choose_recipe(
+    model: str, method: str, alphabet: str = "protein", **overrides: Any
+) -> TrainRecipe:
     """The recipe for a model and method, with the values that were asked for put in.
+
+    A new model that reads bases has another one than the same model of proteins.
 
     Raises:
         InputError: an override that no recipe has.
     """
     if method == "frozen" or method in ADAPTERS:
         key = f"{model}, {method}" if f"{model}, {method}" in RECIPES else method
+    elif model.startswith("new:") and alphabet in ("dna", "rna"):
+        key = f"{model}, dna" if f"{model}, dna" in RECIPES else "new, dna"
     elif model.startswith("new:encoder"):
         key = "new:encoder"
     else:
@@ -273,3 +322,29 @@ def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
             "settings", f"the key {unknown[0]!r}", ", ".join(sorted(known)), "one of these"
         )
     return replace(RECIPES[key], **{k: v for k, v in overrides.items() if v is not None})
+
+
+def read_values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a recipe as they are typed, `key -> text`, in the types that a recipe has.
+
+    >>> read_values({"head_hidden": "0", "both_strands": "true", "mask": "0.1"})
+    {'head_hidden': 0, 'both_strands': True, 'mask': 0.1}
+
+    Raises:
+        InputError: a key that no recipe has, or a text that is no such value.
+    """
+    kinds = get_type_hints(TrainRecipe)
+    found: dict[str, Any] = {}
+    for key, text in texts.items():
+        if key not in kinds:
+            near = get_close_matches(key, kinds, n=1) or ["learning_rate"]
+            raise InputError(f"--set {key}", "no such value", ", ".join(sorted(kinds)), near[0])
+        kind = next(
+            (k for k in (bool, int, float) if k in (kinds[key], *get_args(kinds[key]))), str
+        )
+        try:
+            found[key] = YES_NO[text.lower()] if kind is bool else kind(text)
+        except (KeyError, ValueError):
+            expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+            raise InputError(f"--set {key}", repr(text), expected, f"--set {key}=...") from None
+    return found

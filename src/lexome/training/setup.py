@@ -18,15 +18,17 @@ from lexome.checkpoints.load import Checkpoint, ModelCard, load_checkpoint
 from lexome.devices import Reasoned, choose_device, choose_training_dtype
 from lexome.errors import InputError
 from lexome.seeds import derive_seed
+from lexome.sequence.alphabet import tell_alphabet
 from lexome.sequence.composition import compositions
-from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.interface import TokenIds, Tokenizer
+from lexome.tokenizers.kinds import letter_tokenizer
 from lexome.training.adapters import ADAPTERS, Adapter, choose_adapter, put_on
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
 from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
-from lexome.training.settings import FinetuneSettings
+from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.strands import complement_ids
 
 # Parts of a loaded network that answer what it was pre-trained for; fine-tuning leaves them out.
 HEADS = ("language_model_head", "contact_head", "pooler", "next_sentence_head", "decoder")
@@ -81,7 +83,15 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
     if settings.model.startswith("new:"):
         family = family_of(settings.model)
         dtype = choose_training_dtype(settings.dtype, device.choice, family)
-        return Setup(family, None, CharacterTokenizer(), device, dtype, None, None, *shared)
+        tokenizer: Tokenizer = letter_tokenizer(settings.read_as)
+        return Setup(family, None, tokenizer, device, dtype, None, None, *shared)
+    if settings.alphabet != "auto":
+        raise InputError(
+            "alphabet",
+            f"{settings.alphabet} with {settings.model}",
+            "a new model: a loaded one reads what it was trained on",
+            "without `--alphabet`",
+        )
     checkpoint = load_checkpoint(settings.model, settings.offline)
     family = checkpoint.card.family
     if family == "msa":
@@ -114,6 +124,23 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         target = recipe.adapter_target
         adapter = choose_adapter(settings.method, checkpoint.network, *asked, target, HEADS)
     return Setup(family, card, tokenizer, device, dtype, context, checkpoint, *shared, adapter)
+
+
+def settle_alphabet(
+    settings: FinetuneSettings, sequences: Sequence[str], **asked: Any
+) -> FinetuneSettings:
+    """The settings with the alphabet that a new model reads: told by the letters if not asked for.
+
+    Args:
+        asked: values of the recipe that were asked for; the others are those of the alphabet.
+    """
+    if not settings.model.startswith("new:"):
+        return settings
+    alphabet = settings.alphabet
+    if alphabet == "auto":
+        alphabet = tell_alphabet(sequences)
+    recipe = choose_recipe(settings.model, settings.method, alphabet, **asked)
+    return replace(settings, alphabet=alphabet, recipe=recipe)
 
 
 def suit_lengths(settings: FinetuneSettings, setup: Setup) -> FinetuneSettings:
@@ -167,8 +194,10 @@ def make_examples(
     features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
     as_rows = not setup.is_frozen and find_family(setup.family).rows
     pad_id = setup.tokenizer.pad_id
+    complement = complement_ids(setup.tokenizer) if recipe.both_strands else None
     return Examples(
-        tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids, vectors
+        *(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids, vectors),
+        complement,
     )
 
 
@@ -194,13 +223,14 @@ def make_network(
     if setup.backbone is not None and not setup.is_frozen:
         backbone = bare_copy(setup.backbone)
     elif not setup.is_frozen:
-        backbone = new_model(settings.model)[1]
+        backbone = new_model(settings.model, settings.read_as)[1]
     num_features = 0 if examples.features_NG is None else examples.features_NG.shape[1]
     head = HeadConfig(
         num_outputs=num_outputs,
         num_features=num_features,
         vector_width=examples.vectors.values_TD.shape[1] if examples.vectors else 0,
         num_convolutions=settings.recipe.head_convolutions,
+        pooling=settings.recipe.head_pooling,
         hidden=settings.recipe.head_hidden,
         dropout=settings.recipe.head_dropout,
     )
