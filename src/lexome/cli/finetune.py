@@ -38,9 +38,16 @@ def finetune(
     validation: Annotated[str, typer.Option(help="Values to validate on.")] = "",
     test: Annotated[str, typer.Option(help="Values to test on.")] = "",
     task: Annotated[
-        str, typer.Option(help="auto, binary, multiclass, multilabel or regression.")
+        str,
+        typer.Option(
+            help="auto, binary, multiclass, multilabel, regression or per-residue: "
+            "labels with a letter for each residue."
+        ),
     ] = "auto",
     positive: Annotated[str | None, typer.Option(help="Of two classes the one to find.")] = None,
+    ignore: Annotated[
+        str, typer.Option(help="Letters of residues' labels that say nothing: '-?'.")
+    ] = "",
     sequence: Annotated[str | None, typer.Option(help="Sequence column; else guessed.")] = None,
     id: Annotated[
         str | None, typer.Option(help="Id column; else guessed; '': row numbers.")
@@ -70,7 +77,9 @@ def finetune(
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     long: Annotated[
         str | None,
-        typer.Option(help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen."),
+        typer.Option(
+            help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen or per-residue."
+        ),
     ] = None,
     unknown: Annotated[
         str, typer.Option(help="Letters outside the alphabet: refuse or map.")
@@ -101,6 +110,7 @@ def finetune(
         method=method,
         task=task,
         positive=positive,
+        ignore=ignore,
         split=split,
         train=_values(train),
         validation=_values(validation),
@@ -128,7 +138,8 @@ def finetune(
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
-    options.say("Verdict", options.verdict(run.metrics), quiet)
+    alone = "composition" if run.facts["unit"] == "sequence" else "the letters around a residue"
+    options.say("Verdict", options.verdict(run.metrics, alone), quiet)
     for warning in run.facts["warnings"]:
         options.say("Warning", warning, quiet)
     options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)
@@ -142,6 +153,7 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
+  lexome finetune structures.csv --label structure --task per-residue --ignore '-?' -o runs/ss
 """
 
 

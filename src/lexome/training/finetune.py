@@ -18,16 +18,14 @@ from lexome.evaluation.leakage import audit_parts
 from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
 from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
-from lexome.results.types import Audit
 from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import Alphabet
-from lexome.training.adapters import Counts, count_trained
+from lexome.training.adapters import count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
-from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
-from lexome.training.fitted import Fitted, answer_each, predict_each, truth_labels
+from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
@@ -39,7 +37,6 @@ from lexome.training.labelled import (
     read_labelled,
 )
 from lexome.training.record import (
-    HEADLINE,
     describe_audit,
     describe_balance,
     describe_environment,
@@ -51,6 +48,7 @@ from lexome.training.record import (
     write_predictions,
     write_split,
 )
+from lexome.training.residue_labels import ResidueReading, check_part_labels
 from lexome.training.run_folder import (
     Run,
     already_done,
@@ -59,8 +57,10 @@ from lexome.training.run_folder import (
     read_run,
     tidy,
 )
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings, choose_recipe, for_task
 from lexome.training.setup import Setup, make_examples, make_network, make_setup, suit_lengths
+from lexome.training.telling import announce_split, announce_table, describe_model, describe_split
+from lexome.training.units import UNITS
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -76,6 +76,7 @@ def finetune(
     method: str = "full",
     task: str = "auto",
     positive: str | None = None,
+    ignore: str = "",
     split: str = "cluster",
     train: Sequence[object] = (),
     validation: Sequence[object] = (),
@@ -104,11 +105,15 @@ def finetune(
         sequence, id: columns; guessed where not given.
         method: full (all weights), frozen (a head on vectors made once), or an adapter and a head:
             ia3, lora, dora, bias.
+        task: auto, binary, multiclass, multilabel, regression, or per-residue: labels are texts as
+            long as their sequences, and every residue is answered.
+        positive: of two classes the one to find.
+        ignore: letters of residues' labels that are neither learned nor judged, such as "-?".
         split: cluster (default), column:NAME, chromosome:NAME or random.
         train, validation, test: values of the split column for each part.
         seeds: how many times to train, from `seed` on; `predict` averages them.
         unknown: letters outside the alphabet: refuse or map.
-        long: refuse, whole, window (frozen only) or crop:HEAD+TAIL.
+        long: refuse, whole, window (frozen or per-residue) or crop:HEAD+TAIL.
         recipe: any value of `TrainRecipe`, such as learning_rate.
 
     Raises:
@@ -120,6 +125,7 @@ def finetune(
         method=method,  # type: ignore[arg-type]
         task=task,
         positive=positive,
+        ignore=ignore,
         split=split,
         train=tuple(map(str, train)),
         validation=tuple(map(str, validation)),
@@ -130,7 +136,9 @@ def finetune(
         dtype=dtype,
         device=device,
         offline=offline,
-        recipe=choose_recipe(model, method, long=long, epochs=epochs, **recipe),
+        recipe=choose_recipe(
+            model, method, **for_task(task, {"long": long, "epochs": epochs} | recipe)
+        ),
     )
     began, output = time.monotonic(), Path(output)
     labels = [label] if isinstance(label, str) else label
@@ -140,8 +148,12 @@ def finetune(
     if long is None:
         settings = suit_lengths(settings, setup)
     alphabet = setup.tokenizer.alphabet
-    data = read_labelled(table, columns, alphabet, settings.unknown, settings.task, positive)
-    _announce_table(announce, data)
+    residues = ResidueReading(ignore) if settings.answers_residues else None
+    data = read_labelled(
+        table, columns, alphabet, settings.unknown, settings.task, positive, residues
+    )
+    unit = UNITS[data.target.unit]
+    announce_table(announce, data)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
@@ -155,11 +167,11 @@ def finetune(
     audit = audit_parts(
         data.sequences,
         _names(parts, len(data.ids)),
-        truth_labels(data.target),
+        label_keys(data.target),
         data.ids,
         alphabet=alphabet.kmers,
     )
-    _announce_split(announce, splitting, settings, parts, len(data.ids), audit)
+    announce_split(announce, splitting, settings, parts, len(data.ids), audit)
     cleaning = [*data.cleaning, *([lengths] if lengths else [])]
     facts: dict[str, Any] = {
         "title": output.name,
@@ -173,8 +185,10 @@ def finetune(
         "task": data.target.task,
         "label_column": ", ".join(labels or [data.columns["label"]]),
         "labels": list(data.target.labels),
+        "unit": data.target.unit,
+        "ignore": settings.ignore,
         "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
-        "split": _describe_split(splitting, settings, parts, len(data.ids)),
+        "split": describe_split(splitting, settings, parts, len(data.ids)),
         "seeds": settings.all_seeds,
         "method": settings.method,
         "dtype": setup.dtype.choice,
@@ -198,11 +212,12 @@ def finetune(
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
         entries = judge_all(data.target, parts, data.sequences, judged, alphabet.kmers)
-        write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
+        headline = unit.headline[data.target.task]
+        write_metrics(folder / "metrics.json", entries, chosen, headline)
         write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
-        facts["clean"] = describe_clean(folder, facts, HEADLINE[data.target.task])
+        facts["clean"] = describe_clean(folder, facts, headline)
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
@@ -239,7 +254,7 @@ def _train_and_judge(
     first = make_network(setup, settings, target.num_outputs, examples, settings.seed)
     standing = setup.card.parameters if setup.card is not None and setup.is_frozen else 0
     counts = count_trained(first, standing)
-    facts["model"] = _describe_model(settings, setup, counts)
+    facts["model"] = describe_model(settings, setup, counts)
     announce(
         "Plan",
         f"{settings.model}, {settings.method}, {counts}, "
@@ -250,17 +265,18 @@ def _train_and_judge(
     write_history(folder / "history.parquet", history, {"fingerprint": facts["fingerprint"]})
     held_out = np.concatenate([parts.validation, parts.test])
     test_RN = answer_each(fitted, examples, parts.test)
-    num = len(parts.validation)
-    baseline = fit_baseline(data.sequences, target, parts.train)
+    num, unit = target.num_answers(parts.validation), UNITS[target.unit]
+    baseline = unit.fit_baseline(data.sequences, target, parts.train)
     judged = list_judged(
         target.task,
         settings.all_seeds,
         np.concatenate([fits.validation, test_RN], axis=1),
-        predict_baseline(baseline, [data.sequences[i] for i in held_out]),
+        unit.predict_baseline(baseline, [data.sequences[i] for i in held_out]),
         by_part=lambda found: {"validation": found[:num], "test": found[num:]},
         threshold_of=lambda name, found: choose(target, parts.validation, found[:num]),
+        unit=target.unit,
     )
-    save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
+    unit.save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
     chosen = find_judged(judged, chosen_name(settings.all_seeds))
     return judged, fitted._replace(threshold=chosen.threshold)
 
@@ -295,7 +311,7 @@ def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: 
 def _split(
     data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings, alphabet: Alphabet
 ) -> Parts:
-    labels = data.target.values
+    labels = data.target.strata
     is_clustered = splitting.kind == "cluster"
     groups = similarity_groups(data.sequences, alphabet.kmers) if is_clustered else None
     names = split_rows(
@@ -310,7 +326,11 @@ def _split(
     )
     labels_to_check = None if data.target.task in ("regression", "multilabel") else labels
     check_parts(names, labels_to_check, ("train", "validation", "test"))
-    return split_part_rows(names)
+    parts = split_part_rows(names)
+    if data.target.residues is not None:
+        held = {part: data.target.truth(rows) for part, rows in parts._asdict().items()}
+        check_part_labels(held, data.target.labels, f"split {splitting}")
+    return parts
 
 
 def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:
@@ -318,79 +338,3 @@ def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:
     for part in parts._fields:
         names[getattr(parts, part)] = part
     return names
-
-
-def _describe_split(
-    splitting: SplitSettings, settings: FinetuneSettings, parts: Parts, num_rows: int
-) -> dict[str, Any]:
-    sizes = {part: len(getattr(parts, part)) for part in parts._fields}
-    unused = num_rows - sum(sizes.values())
-    if unused:
-        sizes["unused"] = unused
-    if splitting.column is not None:
-        lists = (settings.train, settings.validation, settings.test)
-        named = zip(parts._fields, lists, strict=True)
-        text = ", ".join(f"{part} {' '.join(values)}" for part, values in named if values)
-    else:
-        text = {"cluster": "70/10/20 by similarity group", "random": "70/10/20 at random"}.get(
-            splitting.kind, ""
-        )
-    return {
-        "spelling": str(splitting),
-        "description": text,
-        "random": splitting.kind == "random",
-        "parts": sizes,
-    }
-
-
-def _describe_model(settings: FinetuneSettings, setup: Setup, counts: Counts) -> dict[str, Any]:
-    card = setup.card
-    return {
-        "name": settings.model,
-        "family": card.family if card else setup.family,
-        "parameters": counts.trained if card is None or not setup.keeps_base else card.parameters,
-        "trained": counts.trained,
-        "trained_in_backbone": counts.adapter,
-        "trained_share": counts.trained / counts.whole,
-        "revision": card.revision if card else None,
-        "hash": card.sha256 if card else None,
-        "licence": card.licence if card else "Apache-2.0 (trained here)",
-    }
-
-
-def _announce_table(announce: Announce, data: LabelledTable) -> None:
-    target = data.target
-    columns = ", ".join(
-        f"{role} = {name}{' (guessed)' if role in data.guessed else ''}"
-        for role, name in data.columns.items()
-    )
-    kind: str = target.task
-    if target.task == "binary":
-        kind += f", positive {target.labels[1]!r}, {target.values.mean():.1%} of the rows"
-    elif target.labels:
-        kind += f", {len(target.labels)} labels"
-    if target.guessed:
-        kind += "; guessed"
-    announce("Reading", f"{data.where}: {data.num_read:,} rows; {columns} ({kind})")
-    counted = [f"{count.number:,} {count.what}" for count in data.cleaning if count.number]
-    announce("Cleaning", "; ".join(counted) or "nothing to clean")
-
-
-def _announce_split(
-    announce: Announce,
-    splitting: SplitSettings,
-    settings: FinetuneSettings,
-    parts: Parts,
-    num_rows: int,
-    audit: Audit,
-) -> None:
-    described = _describe_split(splitting, settings, parts, num_rows)
-    sizes = ", ".join(f"{part} {size:,}" for part, size in described["parts"].items())
-    announce("Split", f"{splitting} ({described['description']}): {sizes}")
-    exact = sum(overlap.exact for overlap in audit.overlaps)
-    near = sum(overlap.near for overlap in audit.overlaps)
-    announce(
-        "Audit",
-        f"{exact:,} exact and {near:,} near copies (>= {audit.similarity:.0%}) across parts"
-        + (", listed in audit.csv" if exact + near else ""),
-    )

@@ -7,6 +7,7 @@ from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
 from lexome.training.adapters import ADAPTERS
+from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -150,6 +151,7 @@ class FinetuneSettings:
     method: Method = "full"
     task: str = "auto"
     positive: str | None = None
+    ignore: str = ""  # letters of residues' labels that say nothing
     split: str = "cluster"
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
@@ -217,6 +219,9 @@ class FinetuneSettings:
                 "`--method full`",
             )
         self._check_adapter()
+        self._check_residues()
+        if self.answers_residues:
+            return
         if self.method != "frozen" and parse_long(self.recipe.long).kind == "window":
             raise InputError(
                 "long",
@@ -224,6 +229,39 @@ class FinetuneSettings:
                 "crop, whole or refuse",
                 "`--long crop:511+511`",
             )
+
+    def _check_residues(self) -> None:
+        if not self.answers_residues:
+            if self.ignore:
+                raise InputError(
+                    "ignore",
+                    f"{self.ignore!r} with --task {self.task}",
+                    "letters of a label that has one for each residue",
+                    f"`--task {PER_RESIDUE}`",
+                )
+            return
+        recipe, task = self.recipe, f"with --task {PER_RESIDUE}"
+        if recipe.positive_share:
+            raise InputError(
+                "positive_share",
+                f"{recipe.positive_share:g} {task}",
+                "0: whole sequences are drawn, with all their residues",
+                "`--class-weights balanced`",
+            )
+        if recipe.composition:
+            raise InputError("composition", f"true {task}", "false: residues are answered", "false")
+        if parse_long(recipe.long).kind == "crop":
+            raise InputError(
+                "long",
+                f"{recipe.long} {task}",
+                "window, whole or refuse: every residue is answered",
+                "`--long window`",
+            )
+
+    @property
+    def answers_residues(self) -> bool:
+        """Whether every residue has a label, and gets an answer."""
+        return self.task == PER_RESIDUE
 
     def _check_adapter(self) -> None:
         recipe, has_rank = self.recipe, ("lora", "dora")
@@ -252,6 +290,16 @@ class FinetuneSettings:
         """Every setting as `key: value`, recipe values as `recipe.key`."""
         plain = {k: v for k, v in asdict(self).items() if k != "recipe"}
         return plain | {f"recipe.{k}": v for k, v in asdict(self.recipe).items()}
+
+
+# What a recipe for sequences says of residues too: nothing that is drawn, cut or counted by row.
+OF_RESIDUES = {"composition": False, "positive_share": 0.0, "substitute": 0.0, "long": "window"}
+
+
+def for_task(task: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Overrides of a recipe, with those that a task makes of itself where nothing is asked."""
+    asked = {name: value for name, value in overrides.items() if value is not None}
+    return OF_RESIDUES | asked if task == PER_RESIDUE else asked
 
 
 def choose_recipe(model: str, method: str, **overrides: Any) -> TrainRecipe:
