@@ -195,7 +195,8 @@ def train_lexome(method: str, folder: Path, batch: int, _: str) -> float:
     from lexome.progress import Progress
     from lexome.training.loop import Job, train
     from lexome.training.objectives import make_objective
-    from lexome.training.settings import FinetuneSettings, choose_recipe
+    from lexome.training.recipes import choose_recipe
+    from lexome.training.settings import FinetuneSettings
     from lexome.training.setup import make_examples, make_network, make_setup
     from lexome.training.target import Target
 

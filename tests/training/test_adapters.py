@@ -31,8 +31,9 @@ from lexome.training.adapters import (
 from lexome.training.artefact import load_artefact
 from lexome.training.finetune import finetune
 from lexome.training.predict import describe_adapter
+from lexome.training.recipes import choose_recipe
 from lexome.training.run_folder import Run
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings
 from tests.shared_data import shared
 from tests.toys import outside_name, random_encoder, rich_table
 

@@ -19,7 +19,8 @@ from lexome.training.finetune import finetune
 from lexome.training.fit import Parts
 from lexome.training.loop import Job, answers, train
 from lexome.training.objectives import make_objective
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.recipes import choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import make_examples, make_network, make_setup
 from lexome.training.target import Target
 from tests.toys import motif_table

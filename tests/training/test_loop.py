@@ -20,7 +20,8 @@ from lexome.training.fit import Parts, fit_seeds, rows_an_epoch
 from lexome.training.fitted import predict_each
 from lexome.training.loop import Job, Trained, train
 from lexome.training.objectives import make_objective
-from lexome.training.settings import RECIPES, FinetuneSettings, choose_recipe
+from lexome.training.recipes import RECIPES, choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import make_examples, make_setup
 from lexome.training.target import Target
 from tests.toys import motif_table

@@ -14,8 +14,9 @@ from lexome.training import fitted, residue_vectors
 from lexome.training.examples import Noise, add_noise
 from lexome.training.finetune import finetune
 from lexome.training.fit import Parts, fit_seeds
+from lexome.training.recipes import choose_recipe
 from lexome.training.residue_vectors import make_residue_vectors
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import make_examples, make_setup
 from lexome.training.target import Target
 from tests.toys import motif_table, rich_table

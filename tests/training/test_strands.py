@@ -9,7 +9,8 @@ from lexome.tokenizers.kinds import letter_tokenizer
 from lexome.training.artefact import load_artefact
 from lexome.training.finetune import finetune
 from lexome.training.fitted import predict_mean
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.recipes import choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import settle_alphabet
 from lexome.training.strands import complement_ids, draw_strands, other_strand
 

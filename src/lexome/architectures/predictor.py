@@ -1,6 +1,6 @@
 """A backbone with an answer on top: what fine-tuning trains and what a run saves."""
 
-# Letters: N leading shape, S sequences, G features, C outputs.
+# Letters: N leading shape, S sequences, G features, C outputs, A residues answered.
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,8 @@ class HeadConfig:
     convolution_width: int = 64
     hidden: int = 64
     dropout: float = 0.4
+    per_residue: bool = False  # an answer a residue instead of one a sequence
+    num_places: int = 0  # letters told apart by their place in a token; 0 where a token is one
 
 
 Pool = SequencePool | QueryPool | MeanPool
@@ -73,8 +75,12 @@ class Predictor(nn.Module):
                     width, config.convolution_width, config.num_convolutions
                 )
                 width = config.convolution_width
-            self.pool = make_pool(config.pooling, width, config.num_queries)
-        pooled = self.pool.width if self.pool is not None else 0
+            if not config.per_residue:
+                self.pool = make_pool(config.pooling, width, config.num_queries)
+        self.place: nn.Embedding | None = None
+        if config.num_places:
+            self.place = nn.Embedding(config.num_places, width)
+        pooled = self.pool.width if self.pool is not None else width
         self.answer = AnswerHead(
             pooled + config.num_features, config.num_outputs, config.hidden, config.dropout
         )
@@ -84,28 +90,49 @@ class Predictor(nn.Module):
         self.register_buffer("vector_scale", torch.ones(config.vector_width))
 
     def forward(
-        self, tokens_N: Tensor | None, layout: Layout | None, features_SG: Tensor | None = None
+        self,
+        tokens_N: Tensor | None,
+        layout: Layout | None,
+        features_SG: Tensor | None = None,
+        token_A: Tensor | None = None,
+        place_A: Tensor | None = None,
     ) -> Tensor:
-        """Outputs (S, C): logits, or standardised values."""
+        """Outputs (S, C): logits, or standardised values; (A, C) of a head that answers residues.
+
+        There `token_A` is the token of each residue, counted through the batch, and `place_A` its
+        place in a token of several letters.
+        """
+        if token_A is not None:
+            return self._answer_residues(self._vectors(tokens_N, layout)[0], token_A, place_A)
         parts = []
         if self.pool is not None:
-            assert tokens_N is not None
-            assert layout is not None
-            if self.backbone is None:
-                x_ND = (tokens_N - self.vector_mean) / self.vector_scale
-            elif isinstance(self.backbone, DeepStarr):
-                x_ND, layout = self.backbone.shorten(tokens_N, layout)
-            else:
-                x_ND = self.backbone(tokens_N, layout)
-            if self.convolutions is not None:
-                x_ND = self.convolutions(x_ND, layout)
-            parts.append(self.pool(x_ND, layout))
+            parts.append(self.pool(*self._vectors(tokens_N, layout)))
         if self.config.num_features:
             assert features_SG is not None
             scaled_SG = (features_SG - self.feature_mean) / self.feature_scale
             parts.append(scaled_SG.clamp(-FEATURE_LIMIT, FEATURE_LIMIT))
         out_SC: Tensor = self.answer(torch.cat(parts, dim=-1))
         return out_SC
+
+    def _vectors(self, tokens_N: Tensor | None, layout: Layout | None) -> tuple[Tensor, Layout]:
+        """A vector a token (N, D), or fewer in a layout of their own."""
+        assert tokens_N is not None
+        assert layout is not None
+        if self.backbone is None:
+            x_ND: Tensor = (tokens_N - self.vector_mean) / self.vector_scale
+        elif isinstance(self.backbone, DeepStarr):
+            x_ND, layout = self.backbone.shorten(tokens_N, layout)
+        else:
+            x_ND = self.backbone(tokens_N, layout)
+        return (x_ND if self.convolutions is None else self.convolutions(x_ND, layout)), layout
+
+    def _answer_residues(self, x_ND: Tensor, token_A: Tensor, place_A: Tensor | None) -> Tensor:
+        x_AD = x_ND.flatten(0, -2)[token_A].float()
+        if self.place is not None:
+            assert place_A is not None
+            x_AD = x_AD + self.place(place_A)
+        out_AC: Tensor = self.answer(x_AD)
+        return out_AC
 
     def fit_features(self, features_SG: Tensor) -> None:
         """Standardise features by these (training) sequences."""

@@ -39,9 +39,16 @@ def finetune(
     validation: Annotated[str, typer.Option(help="Values to validate on.")] = "",
     test: Annotated[str, typer.Option(help="Values to test on.")] = "",
     task: Annotated[
-        str, typer.Option(help="auto, binary, multiclass, multilabel or regression.")
+        str,
+        typer.Option(
+            help="auto, binary, multiclass, multilabel, regression or per-residue: "
+            "labels with a letter for each residue."
+        ),
     ] = "auto",
     positive: Annotated[str | None, typer.Option(help="Of two classes the one to find.")] = None,
+    ignore: Annotated[
+        str, typer.Option(help="Letters of residues' labels that say nothing: '-?'.")
+    ] = "",
     sequence: Annotated[str | None, typer.Option(help="Sequence column; else guessed.")] = None,
     id: Annotated[
         str | None, typer.Option(help="Id column; else guessed; '': row numbers.")
@@ -79,7 +86,9 @@ def finetune(
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
     long: Annotated[
         str | None,
-        typer.Option(help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen."),
+        typer.Option(
+            help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen or per-residue."
+        ),
     ] = None,
     alphabet: Annotated[
         str, typer.Option(help="What a new model reads: protein, dna, rna; auto: by the letters.")
@@ -106,7 +115,7 @@ def finetune(
     same command goes on to the same numbers.
     """
     from lexome.training.finetune import finetune as run_finetune
-    from lexome.training.settings import read_values
+    from lexome.training.recipes import read_values
 
     recipe: dict[str, Any] = {
         "patience": patience,
@@ -135,6 +144,7 @@ def finetune(
         method=method,
         task=task,
         positive=positive,
+        ignore=ignore,
         split=split,
         train=_values(train),
         validation=_values(validation),
@@ -156,7 +166,8 @@ def finetune(
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
-    options.say("Verdict", options.verdict(run.metrics), quiet)
+    alone = "composition" if run.facts["unit"] == "sequence" else "the letters around a residue"
+    options.say("Verdict", options.verdict(run.metrics, alone), quiet)
     for warning in run.facts["warnings"]:
         options.say("Warning", warning, quiet)
     options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)
@@ -172,6 +183,7 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
   lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
   lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru
+  lexome finetune structures.csv --label structure --task per-residue --ignore '-?' -o runs/ss
 """
 
 

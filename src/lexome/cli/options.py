@@ -123,8 +123,11 @@ def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def verdict(metrics: dict[str, Any]) -> str:
-    """Whether the model in use is better than the baseline: only where the intervals lie apart."""
+def verdict(metrics: dict[str, Any], alone: str = "composition") -> str:
+    """Whether the model in use is better than the baseline: only where the intervals lie apart.
+
+    `alone` is what the baseline sees.
+    """
     mine = next(m for m in metrics["models"] if m["name"] == metrics["chosen"])
     plain = next(m for m in metrics["models"] if m["kind"] == "baseline")
     part, key = "test" if "test" in mine["parts"] else "validation", metrics["headline"][0]
@@ -133,10 +136,10 @@ def verdict(metrics: dict[str, Any]) -> str:
     if not ours or not theirs or ours["low"] is None or theirs["low"] is None:
         return f"cannot be given: {name} is undefined on these rows"
     if ours["low"] > theirs["high"]:
-        return f"better than composition: the intervals of {name} lie apart"
+        return f"better than {alone}: the intervals of {name} lie apart"
     if ours["high"] < theirs["low"]:
-        return f"worse than composition: the intervals of {name} lie apart"
-    return f"not shown to be better than composition: the intervals of {name} overlap"
+        return f"worse than {alone}: the intervals of {name} lie apart"
+    return f"not shown to be better than {alone}: the intervals of {name} overlap"
 
 
 def _figures(model: dict[str, Any], headline: list[str]) -> str:

@@ -63,7 +63,8 @@ def split_rows(
 
     Args:
         settings: from `parse_split`.
-        labels: (N,) classes or real values, or (N, K) of several labels.
+        labels: (N,) classes or real values, (N, K) of several labels, or how much of each of K
+            classes a row has, as floats.
         values: the split column, for the kinds `column` and `chromosome`.
         groups: the similarity group of each row, for the kind `cluster`.
     """
@@ -209,6 +210,8 @@ def check_parts(
         if labels is None:
             continue
         values = np.asarray(labels)[here]
+        if values.ndim == 2 and values.dtype.kind == "f":  # amounts of each class in every row
+            continue
         if (values == values[0]).all():
             raise InputError(
                 f"split, part {part}",

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from lexome.errors import InputError
 from lexome.evaluation.decisions import Floats, Ints
+from lexome.evaluation.grouped import grouped_metrics
 from lexome.evaluation.metrics import Task, measure
 from lexome.evaluation.weighted import Table, weighted_metrics
 from lexome.results.types import Estimate, Estimates, Metrics
@@ -48,6 +49,7 @@ def mean_over_seeds(
     groups: ArrayLike | None = None,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
+    by_group: bool = False,
 ) -> Estimates:
     """The mean of each metric over several trained seeds, with its 95 % interval.
 
@@ -56,6 +58,9 @@ def mean_over_seeds(
     of *these* seeds depends on which test sequences were drawn. It does not widen with the
     spread between seeds, which three seeds cannot estimate: show the seeds' own values beside
     it. A metric that is undefined for one seed is undefined for the mean.
+
+    With `by_group` groups are summed up before they are drawn, for groups of many rows such as the
+    residues of a family: the same draws, and the ranking metrics as `grouped` has them.
     """
     if not predictions:
         raise InputError(
@@ -67,11 +72,15 @@ def mean_over_seeds(
     limits = [0.5] * len(predictions) if thresholds is None else list(thresholds)
     pairs = list(zip(predictions, limits, strict=True))
     point = _average([_as_table(measure(task, truth, p, t)) for p, t in pairs])
-    functions = [weighted_metrics(task, truth, p, t) for p, t in pairs]
-    draws = [
-        _average([function(weights_RN) for function in functions])
-        for weights_RN in draw_weights(len(np.asarray(truth)), groups, seed, num_resamples)
-    ]
+    if by_group:
+        assert groups is not None
+        group_N = _numbered(groups, len(np.asarray(truth)))
+        functions = [grouped_metrics(task, truth, p, t, group_N) for p, t in pairs]
+        weights = draw_weights(int(group_N.max()) + 1, None, seed, num_resamples)
+    else:
+        functions = [weighted_metrics(task, truth, p, t) for p, t in pairs]
+        weights = draw_weights(len(np.asarray(truth)), groups, seed, num_resamples)
+    draws = [_average([function(block) for function in functions]) for block in weights]
     overall = {
         name: interval(float(value[0]), np.concatenate([draw[0][name] for draw in draws]))
         for name, value in point[0].items()

@@ -64,30 +64,40 @@ def _label_of(truth_N: Ints, probability_N: Floats, called_N: Bools) -> Callable
     columns_N4 = np.stack([yes * called, yes, called, np.square(probability_N - yes)], axis=1)
 
     def apply(weights_RN: Floats) -> Values:
-        total = weights_RN.sum(axis=1)
-        hit, positive, said, squared = (weights_RN @ columns_N4).T
-        negative, unsaid = total - positive, total - said
-        rejected = negative - (said - hit)
-        recall, specificity = _ratio(hit, positive), _ratio(rejected, negative)
-        both = np.where((positive > 0) & (negative > 0), 1.0, np.nan)
-        spread = np.sqrt(said * unsaid) * np.sqrt(positive * negative)
-        product = hit * rejected - (said - hit) * (positive - hit)
-        auroc, auprc = rank(weights_RN)
-        return {
-            "auroc": auroc,
-            "auprc": auprc,
-            "prevalence": positive / total,
-            "mcc": both * np.where(spread > 0, _ratio(product, spread), 0.0),
-            "f1": _ratio(2 * hit, said + positive),
-            "precision": _ratio(hit, said),
-            "recall": recall,
-            "accuracy": (hit + rejected) / total,
-            "balanced_accuracy": (recall + specificity) / 2,
-            "brier": squared / total,
-            "ece": calibration(weights_RN),
-        }
+        total, sums = weights_RN.sum(axis=1), (weights_RN @ columns_N4).T
+        return label_figures(total, sums, rank(weights_RN), calibration(weights_RN))
 
     return apply
+
+
+def label_figures(
+    total: Floats, sums_4R: Floats, ranking: tuple[Floats, Floats], ece: Floats
+) -> Values:
+    """The metrics of one label from sums over rows: all, and right calls, positives, calls, errors.
+
+    `ranking` are AUROC and average precision.
+    """
+    hit, positive, said, squared = sums_4R
+    auroc, auprc = ranking
+    negative, unsaid = total - positive, total - said
+    rejected = negative - (said - hit)
+    recall, specificity = _ratio(hit, positive), _ratio(rejected, negative)
+    both = np.where((positive > 0) & (negative > 0), 1.0, np.nan)
+    spread = np.sqrt(said * unsaid) * np.sqrt(positive * negative)
+    product = hit * rejected - (said - hit) * (positive - hit)
+    return {
+        "auroc": auroc,
+        "auprc": auprc,
+        "prevalence": positive / total,
+        "mcc": both * np.where(spread > 0, _ratio(product, spread), 0.0),
+        "f1": _ratio(2 * hit, said + positive),
+        "precision": _ratio(hit, said),
+        "recall": recall,
+        "accuracy": (hit + rejected) / total,
+        "balanced_accuracy": (recall + specificity) / 2,
+        "brier": squared / total,
+        "ece": ece,
+    }
 
 
 def weighted_ranking(truth_N: Ints, score_N: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
@@ -143,23 +153,38 @@ def _multiclass_of(truth_N: Ints, probability_NK: Floats) -> Apply:
         per_label = [label(weights_RN) for label in labels]
         right, squared = (weights_RN @ cells_N2).T
         true_RK, said_RK = weights_RN @ one_hot_NK, weights_RN @ called_NK
-        macro = _macro(per_label)
-        # R_K, the K-class MCC of Gorodkin 2004, from the margins of the confusion matrix
-        product = right * total - (true_RK * said_RK).sum(axis=1)
-        true_spread = total**2 - np.square(true_RK).sum(axis=1)
-        said_spread = total**2 - np.square(said_RK).sum(axis=1)
-        spread = np.sqrt(true_spread) * np.sqrt(said_spread)
-        mcc = np.where(spread > 0, _ratio(product, spread), 0.0)
-        values = {
-            "accuracy": right / total,
-            "balanced_accuracy": macro["recall"],
-            "mcc": np.where(true_spread > 0, mcc, np.nan),
-            "brier": squared / total,
-            "ece": calibration(weights_RN),
-        } | {f"macro_{name}": value for name, value in macro.items()}
-        return {name: values[name] for name in METRICS["multiclass"]}, per_label
+        return class_figures(
+            total, right, squared, true_RK, said_RK, calibration(weights_RN), per_label
+        )
 
     return apply
+
+
+def class_figures(
+    total: Floats,
+    right: Floats,
+    squared: Floats,
+    true_RK: Floats,
+    said_RK: Floats,
+    ece: Floats,
+    per_label: list[Values],
+) -> Table:
+    """The metrics of one class out of K from sums over rows, and from those of each class."""
+    macro = _macro(per_label)
+    # R_K, the K-class MCC of Gorodkin 2004, from the margins of the confusion matrix
+    product = right * total - (true_RK * said_RK).sum(axis=1)
+    true_spread = total**2 - np.square(true_RK).sum(axis=1)
+    said_spread = total**2 - np.square(said_RK).sum(axis=1)
+    spread = np.sqrt(true_spread) * np.sqrt(said_spread)
+    mcc = np.where(spread > 0, _ratio(product, spread), 0.0)
+    values = {
+        "accuracy": right / total,
+        "balanced_accuracy": macro["recall"],
+        "mcc": np.where(true_spread > 0, mcc, np.nan),
+        "brier": squared / total,
+        "ece": ece,
+    } | {f"macro_{name}": value for name, value in macro.items()}
+    return {name: values[name] for name in METRICS["multiclass"]}, per_label
 
 
 def _multilabel_of(truth_NK: Ints, probability_NK: Floats, called_NK: Bools) -> Apply:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lexome.reports import headline, pictures, sections, tables
+from lexome.reports import headline, pictures, residues, sections, tables
 from lexome.reports.page import Html, Section, join, paragraph, section, text, whole_page
 from lexome.reports.run_files import Run, read_run
 from lexome.results.files import write_text
@@ -35,7 +35,7 @@ def finetune_page(run: Run) -> str:
         None if is_regression else pictures.calibration_section(run),
         pictures.metrics_section(run, tables.metrics_tables(run)),
         pictures.labels_section(run, tables.label_table(run)) if has_labels else None,
-        _sample_section(run),
+        _sample_section(run) if run.words.unit == "sequence" else residues.strips_section(run),
         sections.use_section(run),
         sections.provenance_section(run),
     ]

@@ -63,14 +63,17 @@ def _answer(run: Run) -> Html:
     if run.part == "test" and not run.facts.get("split", {}).get("random"):
         copies = run.facts.get("audit", {}).get("exact", {}).get("train-test", 0)
         unseen = " it never saw" if not copies else " (some of them also in training)"
+    judged = f"{whole(rows.height)} {text(run.part)} sequences"
+    if run.words.unit == "residue":
+        num = counted(rows["row"].n_unique(), "sequence")
+        judged = f"{whole(rows.height)} residues of {num.replace(' ', f' {text(run.part)} ', 1)}"
     answer = (
         f"{text(what)}: <b>{text(words.name)} {exact(model.value, words.has_unit)}</b> "
-        f"{text(interval(model, words.has_unit))} on {whole(rows.height)} {text(run.part)} "
-        f"sequences{unseen}"
+        f"{text(interval(model, words.has_unit))} on {judged}{unseen}"
     )
     beside = estimate(run, run_files.baseline_name(run) or "", run.part, shown)
     if beside:
-        answer += f", against {exact(beside.value, words.has_unit)} for sequence composition alone"
+        answer += f", against {exact(beside.value, words.has_unit)} for {run.words.alone} alone"
     return Html(f"{answer}.")
 
 
@@ -85,8 +88,8 @@ def _claim(run: Run, verdict: str) -> str:
     }[run.task]
     return {
         "above": f"{does} {object}",
-        "below": f"{does} {object} less well than composition alone does",
-        "overlap": f"Not shown to {to_do} {object} better than composition alone does",
+        "below": f"{does} {object} less well than {run.words.alone} alone does",
+        "overlap": f"Not shown to {to_do} {object} better than {run.words.alone} alone does",
     }.get(verdict, f"Trained to {to_do} {object}")
 
 
@@ -131,7 +134,7 @@ def _comparison(run: Run) -> Html:
     if above := names("above"):
         said.append(f"The 95 % intervals lie apart for {above}: the model is better there.")
     if below := names("below"):
-        said.append(f"For {below} the composition baseline is better than the model.")
+        said.append(f"For {below} the {run.words.alone} baseline is better than the model.")
     if overlap := names("overlap"):
         said.append(f"The intervals overlap for {overlap}: no winner is declared there.")
     if names("unknown"):
@@ -162,11 +165,13 @@ def cards(run: Run) -> Html:
         if key == "auprc" and prevalence:
             meaning = f"{words.meaning}, {decimal(prevalence.value)}"
             words = words._replace(meaning=meaning)
-        made.append(_card(words, model, beside, verdicts.get(key, "")))
+        made.append(_card(words, model, beside, verdicts.get(key, ""), run.words.alone))
     return Html(f'<div class="cards">{join(made)}</div>') if made else Html("")
 
 
-def _card(words: Metric, model: Estimate, beside: Estimate | None, verdict: str) -> Html:
+def _card(
+    words: Metric, model: Estimate, beside: Estimate | None, verdict: str, alone: str
+) -> Html:
     ends = [end for e in (model, beside) if e for end in e if math.isfinite(end)]
     low, high = (0.0, max(ends)) if words.has_unit else (min(0.0, *ends), 1.0)
     drawn = intervals.strip(model, beside, low, high)
@@ -174,10 +179,10 @@ def _card(words: Metric, model: Estimate, beside: Estimate | None, verdict: str)
     against = ""
     if beside:
         remark = {
-            "above": "✓ better than composition",
-            "below": "✗ worse than composition",
+            "above": f"✓ better than {alone}",
+            "below": f"✗ worse than {alone}",
             "overlap": "intervals overlap: no winner",
-        }.get(verdict, "composition baseline")
+        }.get(verdict, f"{alone} baseline")
         kind = {"above": "right", "below": "wrong"}.get(verdict, "neither")
         against = (
             f'<p class="beside">baseline <b>{exact(beside.value, unit)}</b> '
@@ -201,7 +206,7 @@ def remarks(run: Run) -> Html:
         found.append(
             banner(
                 "alarm",
-                "Composition alone does better.",
+                f"{run.words.alone.capitalize()} alone does better.",
                 text("The baseline beats the model in at least one headline metric."),
             )
         )
@@ -264,6 +269,7 @@ def _test_remarks(run: Run) -> list[Html]:
     given = [run_files.labels_in(run, label) for label in rows["prediction"].to_list()]
     if rows.height > 1 and len(run.labels) > 1 and len(set(given)) == 1:
         only = _listed([run_files.label_name(run, label) for label in sorted(given[0])])
-        said = f"The model says “{only or 'no label'}” of every sequence: it has learnt nothing."
+        said = f"The model says “{only or 'no label'}” of every {run.words.unit}"
+        said += ": it has learnt nothing."
         found.append(banner("alarm", "Collapsed to one class.", text(said)))
     return found

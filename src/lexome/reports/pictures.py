@@ -51,7 +51,7 @@ def balance_section(run: Run) -> Section:
     else:
         order = run.labels
         rare = min(order, key=lambda label: counts[parts[-1]].get(label, 0))
-        fewest = counted(counts[parts[-1]].get(rare, 0), "sequence")
+        fewest = counted(counts[parts[-1]].get(rare, 0), run.words.unit)
         said = (
             f"The rarest label in {parts[-1]} is {rare}, with {fewest}: "
             "its figures are the least certain."
@@ -64,6 +64,8 @@ def balance_section(run: Run) -> Section:
 
 def _part_size(run: Run, part: str) -> int:
     size = run.facts.get("split", {}).get("parts", {}).get(part)
+    if run.words.unit == "residue":
+        size = sum((run.facts.get("balance") or {}).get(part, {}).values())
     return int(size) if size else run_files.chosen_rows(run, part).height
 
 
@@ -150,7 +152,9 @@ def labels_figure(run: Run) -> Html:
     rows.sort(key=lambda row: -row.model.value if row.model else 0.0)
     figure = intervals.draw_intervals(rows[:MOST_LABEL_ROWS], metric(key).name, from_zero=False)
     svg = style.svg_of(figure, "labels", f"{metric(key).name} of each label")
-    said = f"{metric(key).name} of each label, best first; long whiskers mean few test sequences."
+    said = (
+        f"{metric(key).name} of each label, best first; long whiskers mean few {run.words.unit}s."
+    )
     return picture(svg, text(said))
 
 
@@ -160,7 +164,7 @@ def curves_section(run: Run) -> Section | None:
     if run.task == "binary":
         scored = [_scored(run, rows, "model")]
         beside = run_files.rows_of(run, run_files.baseline_name(run) or "", run.part)
-        baseline = _scored(run, beside, "composition baseline") if beside.height else None
+        baseline = _scored(run, beside, f"{run.words.alone} baseline") if beside.height else None
         limit = run_files.threshold(run)
         said = (
             "Left, the closer to the upper left corner the better. Right, precision is bounded "
@@ -247,7 +251,9 @@ def _binary_words(run: Run, counts: NDArray[np.int64]) -> str:
         else ""
     )
     name = run_files.positive_name(run)
-    said = f"{at}the model finds {whole(hits)} of the {whole(hits + missed)} {name} sequences"
+    said = (
+        f"{at}the model finds {whole(hits)} of the {whole(hits + missed)} {name} {run.words.unit}s"
+    )
     if hits + missed:
         said += f" (recall {percent(hits / (hits + missed))})"
     if hits + false:
@@ -266,7 +272,7 @@ def calibration_section(run: Run) -> Section | None:
         truth, said = _is_positive(run, rows), rows["probability"].cast(float).to_numpy()
         names = (run_files.positive_name(run), run_files.label_name(run, _negative(run)))
         limit = run_files.threshold(run)
-        seen = f"of the sequences given 0.7, 70 % are truly {names[0]}"
+        seen = f"of the {run.words.unit}s given 0.7, 70 % are truly {names[0]}"
     elif run.task == "multiclass":
         columns = [label for label in run.labels if f"probability_{label}" in rows.columns]
         table_ = np.stack([_column(rows, label) for label in columns], axis=1)

@@ -10,12 +10,27 @@ import polars as pl
 
 from lexome.errors import InputError
 from lexome.results.columns import ID, LABEL, LENGTH, MODEL, PART, PREDICTION, ROW
+from lexome.results.residue_rows import explode_residues
 from lexome.results.types import Estimate
 
 TASKS = ("binary", "multiclass", "multilabel", "regression")
 PREDICTION_COLUMNS = (MODEL, ROW, ID, PART, LENGTH, LABEL, PREDICTION)
 PART_ORDER = ("train", "validation", "test")
 PLAIN_POSITIVES = {"1", "1.0", "true", "yes", "y", "positive", "pos", "+"}
+
+
+class Words(NamedTuple):
+    """How the page speaks of what a run answers, and of what its baseline sees."""
+
+    unit: str
+    alone: str
+    sees: str
+
+
+WORDS = {
+    "sequence": Words("sequence", "composition", "only the composition of the sequence"),
+    "residue": Words("residue", "neighbouring letters", "only the letters close to a residue"),
+}
 
 
 class Run(NamedTuple):
@@ -26,7 +41,8 @@ class Run(NamedTuple):
     models: dict[str, dict[str, Any]]  # metrics.json, by model name
     chosen: str  # the model that `lexome predict` uses
     headline: list[str]
-    predictions: pl.DataFrame
+    predictions: pl.DataFrame  # a row a sequence, or a judged residue where these are answered
+    by_sequence: pl.DataFrame  # always a row a sequence
     history: pl.DataFrame | None
     audit: pl.DataFrame | None
 
@@ -34,6 +50,16 @@ class Run(NamedTuple):
     def task(self) -> str:
         """binary, multiclass, multilabel or regression."""
         return str(self.facts["task"])
+
+    @property
+    def words(self) -> Words:
+        """How to speak of it."""
+        return WORDS[str(self.facts.get("unit", "sequence"))]
+
+    @property
+    def ignore(self) -> str:
+        """Letters of residues' labels that are not judged."""
+        return str(self.facts.get("ignore") or "")
 
     @property
     def labels(self) -> list[str]:
@@ -71,13 +97,18 @@ def read_run(folder: Path) -> Run:
             "one of " + ", ".join(TASKS),
             "a Lexome that knows this task",
         )
+    by_sequence = _read_predictions(folder / "predictions.parquet", facts["task"])
+    predictions = by_sequence
+    if facts.get("unit") == "residue":
+        predictions = explode_residues(by_sequence, str(facts.get("ignore") or ""))
     return Run(
         folder=folder.resolve().name,
         facts=facts,
         models={str(model["name"]): model for model in metrics["models"]},
         chosen=str(metrics["chosen"]),
         headline=[str(key) for key in metrics.get("headline") or []],
-        predictions=_read_predictions(folder / "predictions.parquet", facts["task"]),
+        predictions=predictions,
+        by_sequence=by_sequence,
         history=_read_table(folder / "history.parquet", needed=False),
         audit=_read_table(folder / "audit.csv", needed=False),
     )
@@ -122,7 +153,8 @@ def baseline_name(run: Run) -> str | None:
 
 def rows_of(run: Run, model: str, part: str) -> pl.DataFrame:
     """The predictions of one model on one part, in input order."""
-    return run.predictions.filter((pl.col("model") == model) & (pl.col("part") == part)).sort("row")
+    found = run.predictions.filter((pl.col("model") == model) & (pl.col("part") == part))
+    return found.sort("row", maintain_order=True)
 
 
 def chosen_rows(run: Run, part: str) -> pl.DataFrame:
@@ -168,7 +200,9 @@ def label_name(run: Run, label: str) -> str:
 
 def truth_of(run: Run, rows: pl.DataFrame) -> list[frozenset[str]]:
     """The true labels of each row: one for a class, any number for a multi-label task."""
-    return [labels_in(run, label) for label in rows["label"].to_list()]
+    cells = rows["label"].to_list()
+    known = {cell: labels_in(run, cell) for cell in set(cells)}
+    return [known[cell] for cell in cells]
 
 
 def labels_in(run: Run, joined: str) -> frozenset[str]:

@@ -41,7 +41,9 @@ def data_section(run: Run) -> Section:
             "multilabel": "any number of labels",
             "regression": "a value",
         }[run.task]
-        pairs["Label"] = text(f"{run.facts['label_column']}: {kind}")
+        each = " for each residue" if run.words.unit == "residue" else ""
+        ignored = f"; the letters {run.ignore} say nothing" if run.ignore else ""
+        pairs["Label"] = text(f"{run.facts['label_column']}: {kind}{each}{ignored}")
     if run.facts.get("long_policy"):
         pairs["Long sequences"] = text(run.facts["long_policy"])
     cleaning = [
@@ -146,6 +148,8 @@ def use_section(run: Run) -> Section:
         "multilabel": "the probability of every label and the labels above their thresholds",
         "regression": "the predicted value",
     }[run.task]
+    if run.words.unit == "residue":
+        gives += ", for each residue"
     return section(
         "use",
         "Use it",

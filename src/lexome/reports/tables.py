@@ -26,7 +26,7 @@ def metrics_tables(run: Run) -> Html:
         "seed": "Each seed is one training from another random start.",
         "mean": "The mean is over the seeds' figures.",
         "ensemble": "The ensemble averages the probabilities of all seeds.",
-        "baseline": "The baseline sees only the composition of the sequence.",
+        "baseline": f"The baseline sees {run.words.sees}.",
     }
     if run.task == "regression":
         notes["ensemble"] = "The ensemble averages the predictions of all seeds."

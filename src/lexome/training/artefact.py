@@ -21,8 +21,9 @@ from lexome.training.budget import TokenBudget
 from lexome.training.fitted import Fitted
 from lexome.training.frozen import FrozenModel
 from lexome.training.objectives import Objective
+from lexome.training.recipes import TrainRecipe
 from lexome.training.run_folder import unfinished_folder
-from lexome.training.settings import FinetuneSettings, TrainRecipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup, bare_copy
 
 CONFIG, BASE, BASELINE = "config.json", "base.safetensors", "baseline.json"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lexome.errors import InputError
 from lexome.evaluation.clean_metrics import CleanMetrics, calls_threshold, clean_metrics
 from lexome.evaluation.metrics import Task
+from lexome.results.residue_rows import explode_residues
 from lexome.training.run_folder import Run, read_run
 
 
@@ -65,6 +66,8 @@ def _audit(run: Run) -> RunAudit:
     if not rows.height:
         raise InputError(str(run.directory), "no test part", "a run with one", "another run")
     task: Task = run.facts["task"]
+    if run.facts.get("unit") == "residue":
+        rows = explode_residues(rows, run.facts.get("ignore") or "")
     models = []
     for (name,), frame in rows.group_by("model", maintain_order=True):
         truth, found, threshold = _answers(task, tuple(run.facts["labels"]), frame)

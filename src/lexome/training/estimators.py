@@ -32,7 +32,8 @@ from lexome.training.in_memory import (
     read_numbers,
     read_texts,
 )
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.recipes import choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import (
     Setup,
     make_examples,

@@ -16,6 +16,8 @@ from lexome.layers.layout import Layout, PackedLayout
 from lexome.seeds import numpy_generator
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.tokenizers.interface import TokenIds, Tokenizer, encode_parts
+from lexome.training.pieces import Pieces, put_back
+from lexome.training.residue_labels import IGNORED
 from lexome.training.residue_vectors import ResidueVectors
 from lexome.training.strands import Complement
 
@@ -27,7 +29,10 @@ SIMILAR = ("LIVM", "AGST", "DENQ", "KRH", "FYW")
 
 
 class Examples(NamedTuple):
-    """All rows of a table, ready to train on: tokens, vectors or neither, and features or none."""
+    """All rows of a table, ready to train on: tokens, vectors or neither, and features or none.
+
+    Where residues are answered, a row here is a piece of a sequence (`Pieces`).
+    """
 
     tokens: list[TokenIds] | None
     features_NG: Tensor | None
@@ -38,6 +43,29 @@ class Examples(NamedTuple):
     ids: Sequence[str] = ()  # for messages
     vectors: ResidueVectors | None = None  # of a frozen backbone, instead of tokens
     complement: Complement | None = None  # where either strand may be read
+    pieces: Pieces | None = None  # where every residue is answered
+
+    def of_sequences(self, rows: Rows) -> Rows:
+        """The rows here of some sequences of the table."""
+        return rows if self.pieces is None else self.pieces.of_rows(rows)
+
+    def judged(self, outputs_AC: Tensor, rows: Rows) -> tuple[Tensor, NDArray[Any]]:
+        """Outputs for some rows and their targets, without what is ignored."""
+        if self.pieces is None:
+            return outputs_AC, self.targets[rows]
+        truth_A = self.pieces.targets(rows)
+        known_A = truth_A != IGNORED
+        return outputs_AC[torch.from_numpy(known_A).to(outputs_AC.device)], truth_A[known_A]
+
+    def num_judged(self, rows: Rows) -> int:
+        """How many targets some rows have."""
+        return len(rows) if self.pieces is None else self.pieces.num_judged(rows)
+
+    def in_order(self, found: NDArray[Any], rows: Rows, order: Rows) -> NDArray[Any]:
+        """Answers to `rows[order]`, in the order of `rows`."""
+        if self.pieces is None:
+            return found[np.argsort(order)]
+        return put_back(found, order, self.pieces.num_answers(rows))
 
     def name(self, row: int) -> str:
         """What a message calls a row."""
@@ -59,6 +87,8 @@ class Batch(NamedTuple):
     tokens_N: Tensor | None
     layout: Layout | None
     features_SG: Tensor | None
+    token_A: Tensor | None = None  # of each residue that is answered: its token in the batch
+    place_A: Tensor | None = None  # and its place in a token of several letters
 
 
 class Noise(NamedTuple):
@@ -100,6 +130,14 @@ def encode_examples(
 
 def make_batch(examples: Examples, rows: Rows, inputs: Inputs | None) -> Batch:
     """The tensors of some rows; `inputs` are theirs, with or without noise."""
+    batch = _inputs_batch(examples, rows, inputs)
+    if examples.pieces is None or batch.layout is None:
+        return batch
+    token_A, place_A = examples.pieces.answering(rows, batch.layout, examples.device)
+    return batch._replace(token_A=token_A, place_A=place_A)
+
+
+def _inputs_batch(examples: Examples, rows: Rows, inputs: Inputs | None) -> Batch:
     features_SG = None
     if examples.features_NG is not None:
         features_SG = examples.features_NG[torch.from_numpy(rows)].to(examples.device)

@@ -22,17 +22,10 @@ from lexome.seeds import keep_randomness
 from lexome.sequence.alphabet import Alphabet
 from lexome.training.adapters import count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
-from lexome.training.baseline import fit_baseline, predict_baseline, save_baseline
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
-from lexome.training.facts import (
-    announce_split,
-    announce_table,
-    describe_model,
-    describe_split,
-)
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
-from lexome.training.fitted import Fitted, answer_each, predict_each, truth_labels
+from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
@@ -44,8 +37,8 @@ from lexome.training.labelled import (
     describe_source,
     read_raw,
 )
+from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.record import (
-    HEADLINE,
     describe_audit,
     describe_balance,
     describe_environment,
@@ -57,6 +50,7 @@ from lexome.training.record import (
     write_predictions,
     write_split,
 )
+from lexome.training.residue_labels import ResidueReading, check_part_labels
 from lexome.training.run_folder import (
     Run,
     already_done,
@@ -65,7 +59,7 @@ from lexome.training.run_folder import (
     read_run,
     tidy,
 )
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import (
     Setup,
     make_examples,
@@ -74,6 +68,8 @@ from lexome.training.setup import (
     settle_alphabet,
     suit_lengths,
 )
+from lexome.training.telling import announce_split, announce_table, describe_model, describe_split
+from lexome.training.units import UNITS
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -89,6 +85,7 @@ def finetune(
     method: str = "full",
     task: str = "auto",
     positive: str | None = None,
+    ignore: str = "",
     split: str = "cluster",
     train: Sequence[object] = (),
     validation: Sequence[object] = (),
@@ -118,23 +115,29 @@ def finetune(
         sequence, id: columns; guessed where not given.
         method: full (all weights), frozen (a head on vectors made once), or an adapter and a head:
             ia3, lora, dora, bias.
+        task: auto, binary, multiclass, multilabel, regression, or per-residue: labels are texts as
+            long as their sequences, and every residue is answered.
+        positive: of two classes the one to find.
+        ignore: letters of residues' labels that are neither learned nor judged, such as "-?".
         split: cluster (default), column:NAME, chromosome:NAME or random.
         train, validation, test: values of the split column for each part.
         seeds: how many times to train, from `seed` on; `predict` averages them.
         alphabet: what a new model reads: protein, dna, rna, or auto, told by the letters.
         unknown: letters outside the alphabet: refuse or map.
-        long: refuse, whole, window (frozen only) or crop:HEAD+TAIL.
+        long: refuse, whole, window (frozen or per-residue) or crop:HEAD+TAIL.
         recipe: any value of `TrainRecipe`, such as learning_rate.
 
     Raises:
         InputError: anything in the table, columns or settings that cannot be used.
         ReloadMismatch: the saved run does not predict what the trained one did.
     """
+    asked = for_task(task, {"long": long, "epochs": epochs} | recipe)
     settings = FinetuneSettings(
         model=model,
         method=method,  # type: ignore[arg-type]
         task=task,
         positive=positive,
+        ignore=ignore,
         split=split,
         train=tuple(map(str, train)),
         validation=tuple(map(str, validation)),
@@ -146,19 +149,21 @@ def finetune(
         dtype=dtype,
         device=device,
         offline=offline,
-        recipe=choose_recipe(model, method, long=long, epochs=epochs, **recipe),
+        recipe=choose_recipe(model, method, **asked),
     )
     began, output = time.monotonic(), Path(output)
     labels = [label] if isinstance(label, str) else label
     splitting = parse_split(settings.split)
     columns = Columns(sequence, labels, id, splitting.column)
     raw = read_raw(table, columns)
-    settings = settle_alphabet(settings, raw.sequences, long=long, epochs=epochs, **recipe)
+    settings = settle_alphabet(settings, raw.sequences, **asked)
     setup = make_setup(settings, announce)
     if long is None:
         settings = suit_lengths(settings, setup)
     letters = setup.tokenizer.alphabet
-    data = clean_labelled(raw, letters, settings.unknown, settings.task, positive)
+    residues = ResidueReading(ignore) if settings.answers_residues else None
+    data = clean_labelled(raw, letters, settings.unknown, settings.task, positive, residues)
+    unit = UNITS[data.target.unit]
     announce_table(announce, data)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
     if lengths:
@@ -173,7 +178,7 @@ def finetune(
     audit = audit_parts(
         data.sequences,
         _names(parts, len(data.ids)),
-        truth_labels(data.target),
+        label_keys(data.target),
         data.ids,
         alphabet=letters.kmers,
     )
@@ -191,6 +196,8 @@ def finetune(
         "task": data.target.task,
         "label_column": ", ".join(labels or [data.columns["label"]]),
         "labels": list(data.target.labels),
+        "unit": data.target.unit,
+        "ignore": settings.ignore,
         "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
         "split": describe_split(splitting, settings, parts, len(data.ids)),
         "seeds": settings.all_seeds,
@@ -216,11 +223,12 @@ def finetune(
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
         entries = judge_all(data.target, parts, data.sequences, judged, letters.kmers)
-        write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
+        headline = unit.headline[data.target.task]
+        write_metrics(folder / "metrics.json", entries, chosen, headline)
         write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
-        facts["clean"] = describe_clean(folder, facts, HEADLINE[data.target.task])
+        facts["clean"] = describe_clean(folder, facts, headline)
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts)
         facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
@@ -268,17 +276,18 @@ def _train_and_judge(
     write_history(folder / "history.parquet", history, {"fingerprint": facts["fingerprint"]})
     held_out = np.concatenate([parts.validation, parts.test])
     test_RN = answer_each(fitted, examples, parts.test)
-    num = len(parts.validation)
-    baseline = fit_baseline(data.sequences, target, parts.train)
+    num, unit = target.num_answers(parts.validation), UNITS[target.unit]
+    baseline = unit.fit_baseline(data.sequences, target, parts.train)
     judged = list_judged(
         target.task,
         settings.all_seeds,
         np.concatenate([fits.validation, test_RN], axis=1),
-        predict_baseline(baseline, [data.sequences[i] for i in held_out]),
+        unit.predict_baseline(baseline, [data.sequences[i] for i in held_out]),
         by_part=lambda found: {"validation": found[:num], "test": found[num:]},
         threshold_of=lambda name, found: choose(target, parts.validation, found[:num]),
+        unit=target.unit,
     )
-    save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
+    unit.save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
     chosen = find_judged(judged, chosen_name(settings.all_seeds))
     return judged, fitted._replace(threshold=chosen.threshold)
 
@@ -313,7 +322,7 @@ def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: 
 def _split(
     data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings, alphabet: Alphabet
 ) -> Parts:
-    labels = data.target.values
+    labels = data.target.strata
     is_clustered = splitting.kind == "cluster"
     groups = similarity_groups(data.sequences, alphabet.kmers) if is_clustered else None
     names = split_rows(
@@ -328,7 +337,11 @@ def _split(
     )
     labels_to_check = None if data.target.task in ("regression", "multilabel") else labels
     check_parts(names, labels_to_check, ("train", "validation", "test"))
-    return split_part_rows(names)
+    parts = split_part_rows(names)
+    if data.target.residues is not None:
+        held = {part: data.target.truth(rows) for part, rows in parts._asdict().items()}
+        check_part_labels(held, data.target.labels, f"split {splitting}")
+    return parts
 
 
 def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:

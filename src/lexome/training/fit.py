@@ -79,6 +79,7 @@ def fit_seeds(
     objective = make_objective(
         target, parts.train, recipe.smoothing, recipe.class_weights, recipe.positive_share
     )
+    train_rows = examples.of_sequences(parts.train)
     networks: list[Predictor] = []
     history: list[dict[str, Any]] = []
     validation: list[NDArray[np.float32]] = []
@@ -87,13 +88,13 @@ def fit_seeds(
         if examples.features_NG is not None:
             network.fit_features(examples.features_NG[parts.train])
         if examples.vectors is not None:
-            some = parts.train[:: -(-len(parts.train) // FITTED_TO)]
+            some = train_rows[:: -(-len(train_rows) // FITTED_TO)]
             vectors = np.concatenate([examples.vectors.one(row) for row in some])
             network.fit_vectors(torch.from_numpy(vectors).float())
         job = Job(
             examples=examples,
-            train=parts.train,
-            validation=parts.validation,
+            train=train_rows,
+            validation=examples.of_sequences(parts.validation),
             objective=objective,
             recipe=recipe,
             tokenizer=setup.tokenizer,
@@ -104,7 +105,9 @@ def fit_seeds(
             budget=setup.budget,
         )
         label = f"Training   seed {number}/{settings.seeds}"
-        total = recipe.epochs * rows_an_epoch(target, parts.train, recipe.positive_share)
+        total = recipe.epochs * len(train_rows)
+        if target.unit == "sequence":
+            total = recipe.epochs * rows_an_epoch(target, parts.train, recipe.positive_share)
         with show_progress(label, total, unit="sequences", quiet=quiet) as progress:
             path = folder / f"state-{seed}.safetensors"
             trained = train(network, job, seed, path, progress)
@@ -126,10 +129,11 @@ def rows_an_epoch(target: Target, train_rows: NDArray[np.int64], share: float) -
 
 def choose(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> Threshold:
     """The threshold of best MCC on some rows: one number, one a label, or None."""
+    truth, found = target.judged(rows, found)
     if target.task == "binary":
-        return choose_threshold(target.values[rows], found).value
+        return choose_threshold(truth, found).value
     if target.task == "multilabel":
-        return [choice.value for choice in choose_thresholds(target.values[rows], found)]
+        return [choice.value for choice in choose_thresholds(truth, found)]
     return None
 
 
@@ -140,18 +144,18 @@ def or_half(threshold: Threshold) -> float | list[float]:
 
 def _judge(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> dict[str, float]:
     threshold = or_half(choose(target, rows, found))
-    overall = measure(target.task, target.values[rows], found, threshold).overall
+    truth, found = target.judged(rows, found)
+    overall = measure(target.task, truth, found, threshold).overall
     shown = {name: overall[name] for name in SHOWN if name in overall}
-    return {"loss": _loss(target, rows, found)} | shown
+    return {"loss": _loss(target, truth, found)} | shown
 
 
-def _loss(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> float:
+def _loss(target: Target, truth: NDArray[Any], found: NDArray[Any]) -> float:
     """Mean negative log-likelihood, or mean squared error relative to the variance."""
-    truth = target.values[rows]
     if target.task == "regression":
         return float(np.square(truth - found).mean() / max(truth.var(), 1e-12))
     if target.task == "multiclass":
-        return float(-np.log(found[np.arange(len(rows)), truth].clip(1e-7)).mean())
+        return float(-np.log(found[np.arange(len(truth)), truth].clip(1e-7)).mean())
     likely = np.where(truth == 1, found, 1 - found)
     return float(-np.log(likely.clip(1e-7)).mean())
 

@@ -2,6 +2,7 @@
 
 # Letters: R seeds, N sequences, K labels.
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,22 +36,32 @@ class Fitted(NamedTuple):
         """binary, multiclass, multilabel or regression."""
         return self.objective.task
 
+    @property
+    def answers_residues(self) -> bool:
+        """Whether there is an answer to every residue."""
+        return self.settings.answers_residues
+
 
 def predict_each(
     fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32."""
+    """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32.
+
+    Where residues are answered, N counts those of all sequences, end to end.
+    """
     if fitted.setup.family == "residues" and len(ids) > AT_ONCE:
         cuts = [slice(start, start + AT_ONCE) for start in range(0, len(ids), AT_ONCE)]
         return np.concatenate([predict_each(fitted, ids[c], sequences[c]) for c in cuts], axis=1)
     num = len(sequences)
-    examples = make_examples(fitted.setup, fitted.settings, ids, sequences, np.zeros(num, np.int64))
+    unknown = num if not fitted.answers_residues else sum(map(len, sequences))
+    targets = np.zeros(unknown, np.int64)
+    examples = make_examples(fitted.setup, fitted.settings, ids, sequences, targets)
     return answer_each(fitted, examples, np.arange(num))
 
 
 def answer_each(fitted: Fitted, examples: Examples, rows: Rows) -> NDArray[np.float32]:
     """The same for some rows of what was made from sequences."""
-    budget = fitted.setup.budget
+    budget, rows = fitted.setup.budget, examples.of_sequences(rows)
     while True:
         before = budget.tokens
         found = [
@@ -85,8 +96,18 @@ def decide_labels(
 
 def truth_labels(target: Target) -> list[str]:
     """The labels of a target as text, spelled as `decide_labels` spells predictions."""
+    if target.residues is not None:
+        return target.residues.texts
     if target.task == "regression":
         return [f"{value:.6g}" for value in target.values]
     if target.task == "multilabel":
         return [";".join(np.array(target.labels)[row.astype(bool)]) for row in target.values]
     return [target.labels[i] for i in target.values]
+
+
+def label_keys(target: Target) -> list[str]:
+    """The same for comparing alone: of labels as long as sequences only the hash."""
+    texts = truth_labels(target)
+    if target.residues is None:
+        return texts
+    return [blake2b(text.encode(), digest_size=12).hexdigest() for text in texts]

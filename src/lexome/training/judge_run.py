@@ -8,14 +8,15 @@ import numpy as np
 
 from lexome.errors import InputError
 from lexome.training.artefact import BASELINE, load_artefact
-from lexome.training.baseline import load_baseline, predict_baseline
 from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
 from lexome.training.judged import Judged, chosen_name, list_judged
 from lexome.training.labelled import Columns, LabelledTable, read_labelled
-from lexome.training.record import HEADLINE, judge_all
+from lexome.training.record import judge_all
+from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
 from lexome.training.target import Target
+from lexome.training.units import UNITS
 
 
 def judge_run(
@@ -39,6 +40,9 @@ def judge_run(
     directory = Path(run)
     fitted = load_artefact(directory, device)
     labels = [label] if isinstance(label, str) else list(label)
+    residues = None
+    if fitted.answers_residues:
+        residues = ResidueReading(fitted.settings.ignore, fitted.labels)
     data = read_labelled(
         table,
         Columns(sequence, labels, id),
@@ -46,6 +50,7 @@ def judge_run(
         unknown or fitted.settings.unknown,  # type: ignore[arg-type]
         fitted.task,
         fitted.labels[1] if fitted.task == "binary" else None,
+        residues,
     )
     missing = sorted(set(fitted.labels) - set(labels)) if len(labels) > 1 else []
     if missing:
@@ -64,7 +69,7 @@ def judge_run(
     return {
         "models": entries,
         "chosen": chosen_name(fitted.settings.all_seeds),
-        "headline": HEADLINE[fitted.task],
+        "headline": UNITS[target.unit].headline[fitted.task],
         "rows": {"read": data.num_read, "judged": len(data.ids)},
         "columns": data.columns,
         "cleaning": {count.what: count.number for count in data.cleaning if count.number},
@@ -72,6 +77,7 @@ def judge_run(
 
 
 def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:
+    unit = UNITS[data.target.unit]
     limits = {m["name"]: m["threshold"] for m in read_run(directory).metrics["models"]}
 
     def saved(name: str, found: Any) -> Threshold:
@@ -83,9 +89,10 @@ def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]
         fitted.task,
         fitted.settings.all_seeds,
         predict_each(fitted, data.ids, data.sequences),
-        predict_baseline(load_baseline(directory / BASELINE), data.sequences),
+        unit.predict_baseline(unit.load_baseline(directory / BASELINE), data.sequences),
         by_part=lambda found: {"test": found},
         threshold_of=saved,
+        unit=data.target.unit,
     )
 
 

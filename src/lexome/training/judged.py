@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lexome.training.baseline import baseline_name
 from lexome.training.fitted import Threshold
+from lexome.training.units import UNITS
 
 ENSEMBLE = "ensemble"
 
@@ -34,6 +34,7 @@ def list_judged(
     plain_N: NDArray[Any],
     by_part: Callable[[NDArray[Any]], dict[str, NDArray[Any]]],
     threshold_of: Callable[[str, NDArray[Any]], Threshold],
+    unit: str = "sequence",
 ) -> list[Judged]:
     """The models to judge, the chosen one among them.
 
@@ -44,6 +45,7 @@ def list_judged(
         plain_N: those of the baseline.
         by_part: shares out answers to the parts.
         threshold_of: the threshold of a model from its name and answers.
+        unit: what is answered, one of UNITS; N counts them.
     """
     named = [(f"seed {seed}", "seed", found) for seed, found in zip(seeds, each_RN, strict=True)]
     mean = each_RN.mean(0, dtype=np.float64)  # as `predict_mean` gives it
@@ -51,7 +53,7 @@ def list_judged(
         named.append((ENSEMBLE, "ensemble", mean))
     else:
         named = [(chosen_name(seeds), "seed", mean)]
-    named.append((baseline_name(task), "baseline", plain_N))
+    named.append((UNITS[unit].baseline_name(task), "baseline", plain_N))
     return [
         Judged(name, kind, by_part(found), threshold_of(name, found)) for name, kind, found in named
     ]

@@ -19,7 +19,13 @@ from lexome.results.files import hash_file
 from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
-from lexome.training.target import Target, is_missing, read_target, spell
+from lexome.training.residue_labels import (
+    ResidueReading,
+    all_ignored,
+    check_ignore,
+    fit_labels,
+)
+from lexome.training.target import Target, is_missing, read_residue_target, read_target, spell
 
 
 class Count(NamedTuple):
@@ -82,8 +88,9 @@ def read_labelled(
     unknown: UnknownPolicy = "refuse",
     task: str = "auto",
     positive: str | None = None,
+    residues: ResidueReading | None = None,
 ) -> LabelledTable:
-    """Read and clean a table.
+    """Read and clean a table; with `residues` a label has a letter for each residue.
 
     Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
     label: the first stays), and every copy of a sequence that carries different labels. Letters
@@ -93,7 +100,7 @@ def read_labelled(
         InputError: a missing column, an empty table, an id that stands twice, letters under
             "refuse", labels that cannot be read, or one class only.
     """
-    return clean_labelled(read_raw(source, columns), alphabet, unknown, task, positive)
+    return clean_labelled(read_raw(source, columns), alphabet, unknown, task, positive, residues)
 
 
 def clean_labelled(
@@ -102,6 +109,7 @@ def clean_labelled(
     unknown: UnknownPolicy = "refuse",
     task: str = "auto",
     positive: str | None = None,
+    residues: ResidueReading | None = None,
 ) -> LabelledTable:
     """As `read_labelled`, of rows that were read."""
     kept = _drop_empty(raw)
@@ -110,6 +118,10 @@ def clean_labelled(
     kept = [i for i, sequence in zip(kept, cleaned, strict=True) if sequence]
     sequences = [sequence for sequence in cleaned if sequence]
     _check_ids(raw, kept)
+    hidden = 0
+    if residues is not None:
+        raw, kept, sequences = _learnable(raw, kept, sequences, residues)
+        hidden = sum(map(bool, cleaned)) - len(kept)
     labels = [[spell(column[i]) for column in raw.labels] for i in kept]
     split = None if raw.split is None else [raw.split[i] for i in kept]
     survivors, repeats, conflicts = _drop_repeats(sequences, labels, split)
@@ -118,18 +130,20 @@ def clean_labelled(
         Count("rows without a label dropped", raw.num_unlabelled(len(cleaned))),
         Count("repeated rows merged (same sequence, same label)", repeats),
         Count("rows with conflicting labels dropped (same sequence)", conflicts),
+        Count("rows with ignored labels only dropped", hidden),
         *mapped,
     ]
     if not survivors:
         raise InputError(raw.where, "no usable row", "sequences with labels", "another table")
     final = [kept[i] for i in survivors]
-    target = read_target(
-        [[column[i] for i in final] for column in raw.labels],
-        raw.label_names,
-        task,
-        positive,
-        [i + 1 for i in final],
-    )
+    columns_kept = [[column[i] for i in final] for column in raw.labels]
+    if residues is not None:
+        places = [_place(raw, i) for i in final]
+        texts = [[str(value) for value in column] for column in columns_kept]
+        target = read_residue_target(texts, raw.label_names, residues, positive, places)
+    else:
+        rows = [i + 1 for i in final]
+        target = read_target(columns_kept, raw.label_names, task, positive, rows)
     return LabelledTable(
         where=raw.where,
         columns=raw.columns,
@@ -200,13 +214,37 @@ def _drop_empty(raw: Raw) -> list[int]:
     ]
 
 
+def _place(raw: Raw, i: int) -> str:
+    return f"{raw.where}, row {i + 1} ({raw.ids[i]})"
+
+
+def _learnable(
+    raw: Raw, kept: list[int], sequences: list[str], residues: ResidueReading
+) -> tuple[Raw, list[int], list[str]]:
+    """The rows with a label to learn from, each label checked to fit its sequence."""
+    places = [_place(raw, i) for i in kept]
+    columns = []
+    for column in raw.labels:
+        fitting = fit_labels(
+            [spell(column[i]) for i in kept], [raw.sequences[i] for i in kept], sequences, places
+        )
+        columns.append([*column])
+        for i, text in zip(kept, fitting, strict=True):
+            columns[-1][i] = text
+    raw = raw._replace(labels=columns)
+    hidden = all_ignored([str(raw.labels[0][i]) for i in kept], residues.ignore)
+    if kept:
+        check_ignore(len(kept) - sum(hidden), residues.ignore, f"{raw.where}, every row")
+    shown = [n for n, is_hidden in enumerate(hidden) if not is_hidden]
+    return raw, [kept[n] for n in shown], [sequences[n] for n in shown]
+
+
 def _clean_letters(
     raw: Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
 ) -> tuple[list[str], list[Count]]:
     letters, clean = LetterCounts(), []
     for i in kept:
-        where = f"{raw.where}, row {i + 1} ({raw.ids[i]})"
-        sequence, counts = clean_sequence(raw.sequences[i], alphabet, unknown, where)
+        sequence, counts = clean_sequence(raw.sequences[i], alphabet, unknown, _place(raw, i))
         letters.add(counts)
         clean.append(sequence)
     return clean, [Count(letters.what, letters.total)] if letters.rows else []
@@ -281,6 +319,8 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> C
         longer = sum(len(sequence) > kept for sequence in table.sequences)
         what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
         return Count(what, longer)
+    if policy.kind == "window" and model.context is None:
+        return None
     pairs = zip(table.sequences, table.ids, strict=True)
     longer = sum(model.num_tokens(sequence, id) > limit for sequence, id in pairs)
     how = "split into overlapping windows" if policy.kind == "window" else "run whole"

@@ -33,6 +33,7 @@ from lexome.training.examples import (
 )
 from lexome.training.objectives import Objective, loss_sum, read_outputs
 from lexome.training.optimizers import decay_groups
+from lexome.training.recipes import TrainRecipe
 from lexome.training.resume import (
     fill_optimizer,
     load_state,
@@ -42,7 +43,6 @@ from lexome.training.resume import (
     with_prefix,
 )
 from lexome.training.schedules import warmup_cosine
-from lexome.training.settings import TrainRecipe
 from lexome.training.strands import draw_strands, other_strand
 
 SECONDS_BETWEEN_STATES = 20.0
@@ -138,7 +138,7 @@ def train(network: Predictor, job: Job, seed: int, path: Path, progress: Progres
             _set_rate(optimizer, job.recipe, state.step, len(batches))
             state.loss += _step(network, optimizer, job, rows, seed, state.step)
             _follow(state, network, job.recipe.average)
-            state.seen += len(rows)
+            state.seen += job.examples.num_judged(rows)
             state.step_in_epoch += 1
             state.step += 1
             progress.advance(len(rows))
@@ -174,7 +174,7 @@ def answers(
 
     with torch.inference_mode():
         found = read_outputs(objective, budget.retry(compute, examples.device))
-    return found[np.argsort(by_length)]
+    return examples.in_order(found, rows, by_length)
 
 
 def _read_rows(network: Predictor, examples: Examples, rows: Rows) -> Tensor:
@@ -216,6 +216,7 @@ def _step(
         noise = Noise(job.recipe.mask, job.recipe.substitute)
         noisy = add_noise(noisy, noise, job.tokenizer, numpy_generator("noise", seed, step))
     random = _random_state(network)
+    whole = max(job.examples.num_judged(rows), 1)
 
     def add_up() -> float:
         _restore_random_state(network, random)
@@ -225,8 +226,8 @@ def _step(
             inputs: Any = None if noisy is None else [noisy[i] for i in some]
             with mixed_precision(job.examples.device, job.dtype):
                 outputs_SC = network(*make_batch(job.examples, rows[some], inputs))
-            loss = loss_sum(job.objective, outputs_SC, job.examples.targets[rows[some]])
-            (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+            loss = loss_sum(job.objective, *job.examples.judged(outputs_SC, rows[some]))
+            (loss / whole).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         return total
 
@@ -323,7 +324,7 @@ def _headline(entry: dict[str, Any]) -> str:
 
 
 def _rows_of_epoch(job: Job, seed: int, epoch: int) -> Rows:
-    if job.objective.task != "binary":
+    if job.objective.task != "binary" or not job.recipe.positive_share:
         return job.train
     positive = job.examples.targets[job.train] == 1
     return draw_rows(job.train, positive, job.recipe.positive_share, seed, epoch)

@@ -28,7 +28,7 @@ def make_objective(
     target: Target, rows: NDArray[np.int64], smoothing: float, weighting: str, share: float
 ) -> Objective:
     """The objective for the training rows of a target."""
-    values = target.values[rows]
+    values = target.truth(rows)
     weights = None
     mean, scale, shift, rate = 0.0, 1.0, 0.0, 0.5
     if target.task == "regression":
@@ -48,7 +48,7 @@ def make_objective(
 
 
 def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) -> Tensor:
-    """The loss summed over sequences: the caller divides by the size of the whole batch."""
+    """The loss summed over sequences (or residues): the caller divides by the size of the batch."""
     outputs_SC = outputs_SC.float()
     truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
     weights = objective.class_weights

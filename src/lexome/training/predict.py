@@ -25,16 +25,18 @@ from lexome.io.tables import table_columns
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.reports.run_files import name_positive
+from lexome.results.residue_rows import lists_as_text
 from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.records import Record
 from lexome.training.adapters import ADAPTERS
 from lexome.training.artefact import CONFIG, load_artefact
-from lexome.training.fitted import Fitted, decide_labels, predict_mean
-from lexome.training.record import answer_columns, round_figures
+from lexome.training.fitted import Fitted, predict_mean
+from lexome.training.record import answers_of, round_figures
 from lexome.training.run_folder import read_run
 
 RUN = "run.json"
+LIST_FORMATS = (".parquet", ".pq", ".jsonl")
 CALLED = "called:"  # how counts of predicted labels are told from the other counts
 
 
@@ -63,7 +65,8 @@ def predict(
     Columns: id, length (of the whole sequence), residues_used (fewer where the run crops), windows
     (only where it cuts long sequences into such), what the model says (for two classes
     probability_<the one to find> and threshold; one probability a label; or value), prediction.
-    Numbers are rounded to 6 digits, after the prediction was made from them. Letters that
+    Numbers are rounded to 6 digits, after the prediction was made from them. Where a run answers
+    residues, probabilities are lists and the prediction is a text of one letter each. Letters that
     `unknown="map"` replaces are one counted warning.
 
     Args:
@@ -135,7 +138,7 @@ def predict_file(
     with show_progress("Predicting", total, quiet=quiet) as progress:
         tally = run_in_parts(
             read(),
-            lambda records: _answer(fitted, records, policy, positive),
+            lambda records: fit_format(_answer(fitted, records, policy, positive), output),
             output,
             fingerprint,
             notes,
@@ -144,6 +147,12 @@ def predict_file(
             place,
         )
     return _summary(tally)
+
+
+def fit_format(answer: Answer, output: Path) -> Answer:
+    """Lists as text, where the format of the output has none."""
+    has_lists = output.name.removesuffix(".gz").endswith(LIST_FORMATS)
+    return answer if has_lists else answer._replace(table=lists_as_text(answer.table))
 
 
 def describe_adapter(run: str | Path) -> str:
@@ -190,17 +199,19 @@ def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, posit
     clean = [_clean(fitted, record, unknown, letters) for record in records]
     ids = [record.id for record in records]
     found = predict_mean(fitted, ids, clean)
-    broken = ~np.isfinite(found).reshape(len(ids), -1).all(axis=1)
+    broken = ~np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    lengths = np.array(list(map(len, clean))) if fitted.answers_residues else None
     if broken.any():
+        of_row = np.arange(len(ids)) if lengths is None else np.repeat(np.arange(len(ids)), lengths)
         raise InputError(
-            ids[int(broken.argmax())],
+            ids[int(of_row[broken.argmax()])],
             "a NaN in its answer",
             "finite values",
             "a run whose training did not diverge",
         )
-    called = decide_labels(fitted.task, fitted.labels, found, fitted.threshold)
+    columns = answers_of(fitted.task, fitted.labels, found, fitted.threshold, lengths)
+    called = columns.pop("prediction")
     trace = _trace(fitted, ids, clean)
-    columns: dict[str, Any] = dict(answer_columns(fitted.task, fitted.labels, found))
     if fitted.task == "binary":  # here nothing else says what is probable, and from when it counts
         threshold = round_figures(np.full(len(ids), fitted.threshold))
         columns = {f"probability_{positive}": columns["probability"], "threshold": threshold}
@@ -212,7 +223,8 @@ def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, posit
     }
     if fitted.task != "regression":
         table["prediction"] = called
-        counts |= {f"{CALLED}{name}": n for name, n in _named(fitted, called, positive).items()}
+        each = list("".join(called)) if lengths is not None else called
+        counts |= {f"{CALLED}{name}": n for name, n in _named(fitted, each, positive).items()}
     return Answer(pl.DataFrame(table), counts)
 
 

@@ -15,8 +15,8 @@ from lexome.devices import num_cores
 from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.metrics import is_collapsed
-from lexome.evaluation.uncertainty import bootstrap, mean_over_seeds
 from lexome.results.files import write_json
+from lexome.results.residue_rows import as_lists, as_texts
 from lexome.results.tables import write_table
 from lexome.results.types import Audit, Estimate, Estimates
 from lexome.training.fit import Parts, or_half
@@ -24,13 +24,7 @@ from lexome.training.fitted import Threshold, decide_labels, truth_labels
 from lexome.training.judged import Judged
 from lexome.training.labelled import LabelledTable
 from lexome.training.target import Target
-
-HEADLINE = {
-    "binary": ["auroc", "auprc", "mcc"],
-    "multiclass": ["accuracy", "macro_auroc", "mcc"],
-    "multilabel": ["macro_auroc", "macro_auprc", "macro_mcc"],
-    "regression": ["spearman", "pearson", "r2"],
-}
+from lexome.training.units import UNITS
 
 
 def judge_all(
@@ -47,33 +41,27 @@ def judge_all(
         for part, rows in rows_of.items()
         if len(rows)
     }
+
+    def measured(models: list[Judged]) -> dict[str, Estimates]:
+        """The metrics of a model, or their mean over several."""
+        found = {}
+        for part, rows in rows_of.items():
+            if part not in groups:
+                continue
+            answers = [model.answers[part] for model in models]
+            truth, *answers = target.judged(rows, *answers)
+            limits = [or_half(model.threshold) for model in models]
+            group = target.per_answer(rows, groups[part])
+            found[part] = UNITS[target.unit].intervals(target.task, truth, answers, limits, group)
+        return found
+
     entries = []
     for model in judged:
-        estimates = {
-            part: bootstrap(
-                target.task,
-                target.values[rows_of[part]],
-                model.answers[part],
-                or_half(model.threshold),
-                groups[part],
-            )
-            for part in groups
-        }
-        entries.append(_entry(model.name, model.kind, model.threshold, estimates, target))
+        entries.append(_entry(model.name, model.kind, model.threshold, measured([model]), target))
     seeds = [model for model in judged if model.kind == "seed"]
     if len(seeds) > 1:
-        estimates = {
-            part: mean_over_seeds(
-                target.task,
-                target.values[rows_of[part]],
-                [model.answers[part] for model in seeds],
-                [or_half(model.threshold) for model in seeds],
-                groups[part],
-            )
-            for part in groups
-        }
         name = f"mean of {len(seeds)} seeds"
-        entries.insert(len(seeds), _entry(name, "mean", None, estimates, target))
+        entries.insert(len(seeds), _entry(name, "mean", None, measured(seeds), target))
     return entries
 
 
@@ -93,18 +81,42 @@ def write_predictions(
             if not len(rows):
                 continue
             found = model.answers[part]
+            lengths, sequences = None, {}
+            if target.residues is not None:
+                lengths = target.residues.lengths[rows]
+                sequences = {"sequence": [table.sequences[i] for i in rows]}
             frame = {
                 "model": [model.name] * len(rows),
                 "row": table.rows[rows],
                 "id": [table.ids[i] for i in rows],
                 "part": [part] * len(rows),
                 "length": [len(table.sequences[i]) for i in rows],
+                **sequences,
                 "label": truth[rows].tolist(),
-                **answer_columns(target.task, target.labels, found),
-                "prediction": decide_labels(target.task, target.labels, found, model.threshold),
+                **answers_of(target.task, target.labels, found, model.threshold, lengths),
             }
             frames.append(pl.DataFrame(frame))
     write_table(pl.concat(frames), path, notes)
+
+
+def answers_of(
+    task: str,
+    labels: tuple[str, ...],
+    found: NDArray[Any],
+    threshold: Threshold,
+    lengths: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """The numbers of `answer_columns` and the prediction, a row a sequence.
+
+    Where residues are answered, `lengths` are how many each row has: its numbers are lists then,
+    and its prediction is a text of one letter a residue.
+    """
+    columns: dict[str, Any] = dict(answer_columns(task, labels, found))
+    called = decide_labels(task, labels, found, threshold)
+    if lengths is not None:
+        columns = {name: as_lists(values, lengths) for name, values in columns.items()}
+        called = as_texts(called, lengths)
+    return columns | {"prediction": called}
 
 
 def answer_columns(
@@ -163,9 +175,11 @@ def write_history(path: Path, history: list[dict[str, Any]], notes: dict[str, An
     write_table(pl.DataFrame(rows, infer_schema_length=None), path, notes)
 
 
-def write_metrics(path: Path, entries: list[dict[str, Any]], chosen: str, task: str) -> None:
+def write_metrics(
+    path: Path, entries: list[dict[str, Any]], chosen: str, headline: list[str]
+) -> None:
     """metrics.json: every model, and which of them `lexome predict` uses."""
-    write_json(path, {"models": entries, "chosen": chosen, "headline": HEADLINE[task]})
+    write_json(path, {"models": entries, "chosen": chosen, "headline": headline})
 
 
 def describe_audit(audit: Audit) -> dict[str, Any]:
@@ -181,11 +195,11 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
 
 
 def describe_balance(target: Target, parts: Parts) -> dict[str, Any]:
-    """How many rows of each label every part holds; a histogram for real values."""
+    """How many rows (or residues) of each label every part holds; a histogram for real values."""
     found: dict[str, Any] = {}
     edges = np.histogram_bin_edges(target.values, 30) if target.task == "regression" else None
     for part, rows in parts._asdict().items():
-        values = target.values[rows]
+        values = target.truth(rows)
         if edges is not None:
             counts = np.histogram(values, edges)[0]
             found[part] = {"edges": edges.tolist(), "counts": counts.tolist()}
@@ -224,7 +238,7 @@ def find_warnings(
     part = "test" if len(parts.test) else "validation"
     for model in judged:
         if is_collapsed(target.task, model.answers[part], or_half(model.threshold)):
-            found.append(f"{model.name} gives one answer to (nearly) every sequence.")
+            found.append(f"{model.name} gives one answer to (nearly) every {target.unit}.")
     return found
 
 

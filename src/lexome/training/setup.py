@@ -26,8 +26,10 @@ from lexome.training.adapters import ADAPTERS, Adapter, choose_adapter, put_on
 from lexome.training.budget import Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
+from lexome.training.pieces import MOST_PLACES, cut_pieces, whole_pieces
+from lexome.training.recipes import choose_recipe
 from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings
 from lexome.training.strands import complement_ids
 
 # Parts of a loaded network that answer what it was pre-trained for; fine-tuning leaves them out.
@@ -112,7 +114,8 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         )
     dtype = choose_training_dtype(settings.dtype, device.choice, family)
     if settings.method == "frozen":
-        family = "residues" if settings.recipe.head_convolutions else "features"
+        reads_residues = settings.recipe.head_convolutions or settings.answers_residues
+        family = "residues" if reads_residues else "features"
     if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     tokenizer = checkpoint.tokenizer
@@ -178,6 +181,8 @@ def make_examples(
             them up again.
         keep: whether these vectors stay in memory for whoever asks for them next.
     """
+    if settings.answers_residues:
+        return _residue_examples(setup, settings, ids, sequences, targets, cache, quiet)
     recipe = settings.recipe
     features = [compositions(sequences)] if recipe.composition else []
     tokens = vectors = None
@@ -198,6 +203,34 @@ def make_examples(
     return Examples(
         *(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids, vectors),
         complement,
+    )
+
+
+def _residue_examples(
+    setup: Setup,
+    settings: FinetuneSettings,
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    targets: NDArray[Any],
+    cache: Path | None,
+    quiet: bool,
+) -> Examples:
+    """Pieces of sequences, of which every residue is answered."""
+    long, tokens, vectors = settings.recipe.long, None, None
+    if setup.family == "residues":
+        vectors = _residue_vectors(setup, long, ids, sequences, cache, quiet)
+        pieces = whole_pieces(sequences, ids, targets, setup.tokenizer)
+    else:
+        size = setup.context if parse_long(long).kind == "window" else None
+        tokens, pieces = cut_pieces(sequences, ids, targets, setup.tokenizer, size)
+        ids = [
+            id for id, num in zip(ids, np.diff(pieces.bounds_N1), strict=True) for _ in range(num)
+        ]
+        check_tokens(tokens, ids, long, setup)
+    as_rows = not setup.is_frozen and find_family(setup.family).rows
+    pad_id, device = setup.tokenizer.pad_id, setup.device.choice
+    return Examples(
+        tokens, None, targets, as_rows, pad_id, device, ids, vectors, None, pieces=pieces
     )
 
 
@@ -233,6 +266,8 @@ def make_network(
         pooling=settings.recipe.head_pooling,
         hidden=settings.recipe.head_hidden,
         dropout=settings.recipe.head_dropout,
+        per_residue=settings.answers_residues,
+        num_places=MOST_PLACES if settings.answers_residues and not setup.is_per_letter else 0,
     )
     network = Predictor(backbone, head)  # the same head at first, whatever the method
     if setup.adapter is not None and backbone is not None:
@@ -277,7 +312,7 @@ def _residue_vectors(
     assert setup.backbone is not None
     policy = parse_long(long)
     model = setup.frozen.ready(setup.backbone, setup.device.choice, setup.dtype.choice)
-    used = [len(s) for s in sequences]
+    used = [setup.num_tokens(s, id) for s, id in zip(sequences, ids, strict=True)]
     if policy.kind == "crop":
         used = [min(length, policy.head + policy.tail) for length in used]
     path = cache.with_suffix(".npy") if cache else None

@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 
 from lexome.errors import InputError
 from lexome.evaluation.metrics import TASKS, Task
+from lexome.training.residue_labels import (
+    IGNORED,
+    PER_RESIDUE,
+    ResidueLabels,
+    ResidueReading,
+    count_classes,
+    read_classes,
+)
 
 POSITIVE_NAMES = ("1", "1.0", "true", "yes", "positive", "pos", "+")
 SEPARATORS = (";", "|", ",")
@@ -25,11 +33,46 @@ class Target(NamedTuple):
     labels: tuple[str, ...]  # names in the order of `values`; empty for regression
     values: NDArray[Any]  # (N,) int for binary and multiclass, (N, K) int, or (N,) float64
     guessed: bool  # whether the task was guessed from the values
+    residues: ResidueLabels | None = None  # whose each value is, where every residue has a label
 
     @property
     def num_outputs(self) -> int:
-        """Numbers that a model gives for each row."""
+        """Numbers that a model gives for each row, or for each residue."""
         return {"binary": 1, "regression": 1}.get(self.task, len(self.labels))
+
+    @property
+    def unit(self) -> str:
+        """What is answered: a sequence, or a residue."""
+        return "sequence" if self.residues is None else "residue"
+
+    def truth(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The values of some rows; of residues those that are not ignored."""
+        return self.judged(rows)[0]
+
+    def judged(self, rows: NDArray[np.int64], *found: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """The values of some rows, and answers to these rows without those that nobody judges."""
+        if self.residues is None:
+            return (self.values[rows], *found)
+        values = self.values[self.residues.places(rows)]
+        known = values != IGNORED
+        return (values[known], *(answers[known] for answers in found))
+
+    def num_answers(self, rows: NDArray[np.int64]) -> int:
+        """How many answers there are to some rows."""
+        return len(rows) if self.residues is None else int(self.residues.lengths[rows].sum())
+
+    def per_answer(self, rows: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[Any]:
+        """A fact about each of some rows, given to each of their judged answers."""
+        if self.residues is None:
+            return facts
+        return self.judged(rows, np.repeat(facts, self.residues.lengths[rows]))[1]
+
+    @property
+    def strata(self) -> NDArray[Any]:
+        """What parts of a split should have alike: the values, or the residues of each class."""
+        if self.residues is None:
+            return self.values
+        return count_classes(self.values, self.residues, len(self.labels))
 
 
 def is_missing(value: object) -> bool:
@@ -69,7 +112,8 @@ def read_target(
         rows: row numbers for messages, 1-based.
     """
     if task not in ("auto", *TASKS):
-        raise InputError("task", repr(task), "auto, " + ", ".join(TASKS), "`--task auto`")
+        known = ", ".join(("auto", *TASKS, PER_RESIDUE))
+        raise InputError("task", repr(task), known, "`--task auto`")
     if len(columns) > 1:
         return _several_columns(columns, names, task, rows)
     values, name = columns[0], names[0]
@@ -88,6 +132,36 @@ def read_target(
     index = {label: i for i, label in enumerate(distinct)}
     found = np.array([index[label] for label in spelled], dtype=np.int64)
     return Target("binary" if chosen == "binary" else "multiclass", tuple(distinct), found, guessed)
+
+
+def read_residue_target(
+    columns: Sequence[Sequence[str]],
+    names: Sequence[str],
+    reading: ResidueReading,
+    positive: str | None,
+    where: Sequence[str],
+) -> Target:
+    """Labels of residues, from one column of texts that are as long as their sequences.
+
+    Two labels make a binary task, more a multiclass one.
+
+    Args:
+        columns, names: the label column and its name; several are refused.
+        reading: the letters that are ignored; the labels of a run that is judged.
+        positive: as `read_target` has it.
+        where: a name for each row, for messages.
+    """
+    if len(columns) > 1:
+        raise InputError(
+            "task", f"{PER_RESIDUE} with {len(columns)} label columns", "one", "one `--label`"
+        )
+    labels, values, residues = read_classes(columns[0], names[0], reading, where)
+    task: Task = "binary" if len(labels) == 2 else "multiclass"
+    if task == "binary" and not reading.known:
+        ordered = _positive_last(list(labels), positive, names[0])
+        if ordered != list(labels):
+            labels, values = tuple(ordered), np.where(values == IGNORED, IGNORED, 1 - values)
+    return Target(task, labels, values, False, residues)
 
 
 def _guess(

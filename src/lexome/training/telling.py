@@ -1,6 +1,8 @@
-"""What a run is told to be: its split, model and table, as facts and on the terminal."""
+"""What a run says of its table, its split and its model, on the terminal and in run.json."""
 
 from typing import Any
+
+import numpy as np
 
 from lexome.evaluation.splits import SplitSettings
 from lexome.results.types import Audit
@@ -8,6 +10,7 @@ from lexome.training.adapters import Counts
 from lexome.training.budget import Announce
 from lexome.training.fit import Parts
 from lexome.training.labelled import LabelledTable
+from lexome.training.residue_labels import PER_RESIDUE
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup
 
@@ -15,7 +18,7 @@ from lexome.training.setup import Setup
 def describe_split(
     splitting: SplitSettings, settings: FinetuneSettings, parts: Parts, num_rows: int
 ) -> dict[str, Any]:
-    """The split for `run.json` and the report."""
+    """How the parts were made, and how large they are."""
     sizes = {part: len(getattr(parts, part)) for part in parts._fields}
     unused = num_rows - sum(sizes.values())
     if unused:
@@ -37,7 +40,7 @@ def describe_split(
 
 
 def describe_model(settings: FinetuneSettings, setup: Setup, counts: Counts) -> dict[str, Any]:
-    """The model for `run.json` and the report."""
+    """Name, size and origin of the model, and how much of it was trained."""
     card = setup.card
     return {
         "name": settings.model,
@@ -53,15 +56,17 @@ def describe_model(settings: FinetuneSettings, setup: Setup, counts: Counts) -> 
 
 
 def announce_table(announce: Announce, data: LabelledTable) -> None:
-    """One line for the table and one for its cleaning."""
+    """Say what was read and guessed, and what was left out."""
     target = data.target
     columns = ", ".join(
         f"{role} = {name}{' (guessed)' if role in data.guessed else ''}"
         for role, name in data.columns.items()
     )
-    kind: str = target.task
+    kind: str = target.task if target.residues is None else f"{PER_RESIDUE}, {target.task}"
     if target.task == "binary":
-        kind += f", positive {target.labels[1]!r}, {target.values.mean():.1%} of the rows"
+        share = target.truth(np.arange(len(data.ids))).mean()
+        of = "rows" if target.residues is None else "residues"
+        kind += f", positive {target.labels[1]!r}, {share:.1%} of the {of}"
     elif target.labels:
         kind += f", {len(target.labels)} labels"
     if target.guessed:
@@ -79,7 +84,7 @@ def announce_split(
     num_rows: int,
     audit: Audit,
 ) -> None:
-    """One line for the split and one for its audit."""
+    """Say how the parts were made and what they share."""
     described = describe_split(splitting, settings, parts, num_rows)
     sizes = ", ".join(f"{part} {size:,}" for part, size in described["parts"].items())
     announce("Split", f"{splitting} ({described['description']}): {sizes}")
