@@ -29,6 +29,7 @@ class Run(NamedTuple):
     predictions: pl.DataFrame
     history: pl.DataFrame | None
     audit: pl.DataFrame | None
+    comparison: dict[str, Any]  # with the baseline, of metrics.json; empty where there is none
 
     @property
     def task(self) -> str:
@@ -80,6 +81,7 @@ def read_run(folder: Path) -> Run:
         predictions=_read_predictions(folder / "predictions.parquet", facts["task"]),
         history=_read_table(folder / "history.parquet", needed=False),
         audit=_read_table(folder / "audit.csv", needed=False),
+        comparison=metrics.get("comparison") or {},
     )
 
 
@@ -108,6 +110,12 @@ def estimate(run: Run, model: str, part: str, key: str, label: str = "") -> Esti
         unknown if low is None else float(low),
         unknown if high is None else float(high),
     )
+
+
+def differences(run: Run) -> dict[str, dict[str, Any]]:
+    """The paired differences between the chosen model and the baseline on the judged part."""
+    fits = run.comparison.get("part") == run.part and run.comparison.get("model") == run.chosen
+    return run.comparison["metrics"] if fits else {}
 
 
 def named_kind(run: Run, kind: str) -> list[str]:

@@ -44,11 +44,8 @@ from lexome.training.record import (
     describe_balance,
     describe_environment,
     find_warnings,
-    judge_all,
     write_audit,
     write_history,
-    write_metrics,
-    write_predictions,
     write_split,
 )
 from lexome.training.run_folder import (
@@ -61,6 +58,7 @@ from lexome.training.run_folder import (
 )
 from lexome.training.settings import FinetuneSettings, choose_recipe
 from lexome.training.setup import Setup, make_examples, make_network, make_setup, suit_lengths
+from lexome.training.write_results import write_results
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -197,9 +195,7 @@ def finetune(
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
-        entries = judge_all(data.target, parts, data.sequences, judged, alphabet.kmers)
-        write_metrics(folder / "metrics.json", entries, chosen, data.target.task)
-        write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
+        write_results(folder, data, parts, judged, chosen, alphabet.kmers, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         facts["clean"] = describe_clean(folder, facts, HEADLINE[data.target.task])

@@ -19,6 +19,7 @@ from lexome.evaluation.uncertainty import bootstrap, mean_over_seeds
 from lexome.results.files import write_json
 from lexome.results.tables import write_table
 from lexome.results.types import Audit, Estimate, Estimates
+from lexome.training.beside_baseline import Groups
 from lexome.training.fit import Parts, or_half
 from lexome.training.fitted import Threshold, decide_labels, truth_labels
 from lexome.training.judged import Judged
@@ -33,20 +34,23 @@ HEADLINE = {
 }
 
 
+def held_out_groups(parts: Parts, sequences: list[str], alphabet: KmerAlphabet) -> Groups:
+    """The similarity group of each validation and test row, part by part."""
+    return {
+        part: similarity_groups([sequences[i] for i in rows], alphabet)
+        for part, rows in (("validation", parts.validation), ("test", parts.test))
+        if len(rows)
+    }
+
+
 def judge_all(
     target: Target,
     parts: Parts,
-    sequences: list[str],
     judged: list[Judged],
-    alphabet: KmerAlphabet = "protein",
+    groups: Groups,
 ) -> list[dict[str, Any]]:
     """Every model's metrics on validation and test with 95 % intervals over similarity groups."""
     rows_of = {"validation": parts.validation, "test": parts.test}
-    groups = {
-        part: similarity_groups([sequences[i] for i in rows], alphabet)
-        for part, rows in rows_of.items()
-        if len(rows)
-    }
     entries = []
     for model in judged:
         estimates = {
@@ -163,9 +167,12 @@ def write_history(path: Path, history: list[dict[str, Any]], notes: dict[str, An
     write_table(pl.DataFrame(rows, infer_schema_length=None), path, notes)
 
 
-def write_metrics(path: Path, entries: list[dict[str, Any]], chosen: str, task: str) -> None:
-    """metrics.json: every model, and which of them `lexome predict` uses."""
-    write_json(path, {"models": entries, "chosen": chosen, "headline": HEADLINE[task]})
+def write_metrics(
+    path: Path, entries: list[dict[str, Any]], chosen: str, task: str, comparison: dict[str, Any]
+) -> None:
+    """metrics.json: every model, which one `lexome predict` uses, and it beside the baseline."""
+    named = {"chosen": chosen, "headline": HEADLINE[task], "comparison": comparison}
+    write_json(path, {"models": entries, **named})
 
 
 def describe_audit(audit: Audit) -> dict[str, Any]:
