@@ -165,7 +165,7 @@ def test_the_first_sentence_answers_the_question(runs):
 
 
 @pytest.mark.parametrize(
-    ("task", "above", "overlap", "below", "unknown"),
+    ("task", "above", "tie", "below", "unknown"),
     [
         (
             "binary",
@@ -184,23 +184,18 @@ def test_the_first_sentence_answers_the_question(runs):
     ],
 )
 def test_the_first_sentence_claims_no_more_than_the_verdict(
-    task, above, overlap, below, unknown, tmp_path
+    task, above, tie, below, unknown, tmp_path
 ):
     run = write_toy_run(tmp_path / "run", task, parts=SMALL)
     saved = json.loads((run / "metrics.json").read_text())
     key = saved["headline"][0]
-    model, baseline = (
-        next(model for model in saved["models"] if model["name"] == name)["parts"]["test"]
-        for name in ("ensemble", "baseline")
-    )
-    baseline[key] = {"value": 0.7, "low": 0.65, "high": 0.75}
-    for words, low, high in (
-        (above, 0.76, 0.9),
-        (overlap, 0.74, 0.9),
-        (below, 0.5, 0.6),
-        (unknown, None, None),
+    for words, verdict in (
+        (above, "better"),
+        (tie, "tie"),
+        (below, "worse"),
+        (unknown, "undefined"),
     ):
-        model[key] = {"value": 0.8, "low": low, "high": high}
+        saved["comparison"]["metrics"][key]["verdict"] = verdict
         change(run, "metrics.json", **saved)
         assert words in top_of(run)
 
@@ -309,24 +304,39 @@ def test_what_could_mislead_is_said_at_the_top(tmp_path):
     assert "it never saw" not in top
 
 
-def test_no_winner_is_declared_when_intervals_overlap_and_a_better_baseline_is_told(tmp_path):
+def test_a_tie_is_declared_and_a_better_baseline_is_told(tmp_path):
     run = write_toy_run(tmp_path / "run", "binary", parts=SMALL)
     saved = json.loads((run / "metrics.json").read_text())
-    wanted = {
-        "ensemble": {"auroc": (0.75, 0.71, 0.78), "auprc": (0.2, 0.1, 0.3), "mcc": (0.4, 0.3, 0.5)},
-        "baseline": {"auroc": (0.73, 0.70, 0.76), "auprc": (0.5, 0.4, 0.6), "mcc": (0.1, 0.0, 0.2)},
-    }
-    for model in saved["models"]:
-        for key, (value, low, high) in wanted.get(model["name"], {}).items():
-            model["parts"]["test"][key] = {"value": value, "low": low, "high": high}
+    for key, verdict in (("auroc", "tie"), ("auprc", "worse"), ("mcc", "better")):
+        saved["comparison"]["metrics"][key]["verdict"] = verdict
     change(run, "metrics.json", **saved)
 
     words = top_of(run)
 
-    assert "The 95 % intervals lie apart for MCC: the model is better there." in words
-    assert "For AUPRC the composition baseline is better than the model." in words
-    assert "The intervals overlap for AUROC: no winner is declared there." in words
+    assert "On the same rows the model is better than the baseline in MCC." in words
+    assert "In AUPRC the composition baseline is better than the model." in words
+    assert "A tie in AUROC: the 95 % interval of the difference holds 0." in words
     assert "Composition alone does better." in words
+
+
+def test_the_paired_differences_stand_in_a_table_with_delongs_interval(runs):
+    saved = json.loads((runs["binary"] / "metrics.json").read_text())["comparison"]
+    words = words_of(page_of(runs["binary"]))
+
+    found = saved["metrics"]["auroc"]
+    ends = f"{found['low']:+.3f} to {found['high']:+.3f}"
+    assert f"AUROC ensemble {found['difference']:+.3f} {ends}" in words
+    assert f"Paired on the same 150 rows, in {saved['groups']} groups" in words
+    shown = saved["delong"]["model"]
+    assert f"DeLong's 95 % interval of AUROC: {shown['low']:.3f} to {shown['high']:.3f}" in words
+    assert "takes the rows as independent" in words
+
+
+def test_a_run_that_compared_nothing_declares_no_winner(tmp_path):
+    run = write_toy_run(tmp_path / "run", "binary", parts=SMALL)
+    change(run, "metrics.json", comparison=None)
+
+    assert "were not compared, so no winner is declared" in top_of(run)
 
 
 def test_an_undefined_metric_is_a_dash_and_a_test_without_positives_is_told(tmp_path):

@@ -14,6 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn import metrics as oracle
 
+from lexome.training.beside_baseline import compare_with_baseline
+from lexome.training.fit import Parts
+from lexome.training.judged import Judged
+from lexome.training.target import Target
+
 PARTS = {"train": 1500, "validation": 500, "test": 700}
 LOCATIONS = [
     "Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Mitochondrion", "Plastid",
@@ -31,13 +36,13 @@ def write_toy_run(
     generator = np.random.default_rng(seed)
     sizes = parts or PARTS
     labels = {"binary": ["0", "1"], "regression": []}.get(task, LOCATIONS)
-    tables, models = [], []
+    tables, models, judged = [], [], []
     truth = {part: _truth(task, size, generator) for part, size in sizes.items()}
     for name, kind, skill in (
         *((f"seed {seed}", "seed", 1.35) for seed in SEEDS),
         ("mean", "mean", 1.35),
         ("ensemble", "ensemble", 1.5),
-        ("baseline", "baseline", 0.8),
+        ("baseline", "baseline", 0.4),
     ):
         scores = {part: _score(task, values, skill, generator) for part, values in truth.items()}
         model: dict[str, Any] = {"name": name, "kind": kind, "threshold": None, "parts": {}}
@@ -51,6 +56,8 @@ def write_toy_run(
             if by_label:
                 model.setdefault("per_label", {})[part] = by_label
         models.append(model)
+        limit = [0.4] * len(labels) if task == "multilabel" else model["threshold"]
+        judged += [Judged(name, kind, scores, limit)] * (kind != "mean")
         if name in {"ensemble", "baseline"}:
             start = sizes["train"]
             for part in ("validation", "test"):
@@ -62,7 +69,12 @@ def write_toy_run(
         "multilabel": ["macro_auroc", "macro_f1", "exact_match"],
         "regression": ["spearman", "r2", "rmse"],
     }[task]
-    _write(folder / "metrics.json", {"models": models, "chosen": "ensemble", "headline": headline})
+    numbered = Parts(*(np.arange(sizes[part]) for part in Parts._fields))
+    target = Target(task, tuple(labels), truth["test"], False)
+    groups = {"test": np.arange(sizes["test"]) // 2}
+    found = {"models": models, "chosen": "ensemble", "headline": headline}
+    compared = compare_with_baseline(target, numbered, judged, "ensemble", groups)
+    _write(folder / "metrics.json", {**found, "comparison": compared})
     pl.concat(tables).write_parquet(folder / "predictions.parquet")
     _history(headline, generator).write_parquet(folder / "history.parquet")
     _audit().write_csv(folder / "audit.csv")

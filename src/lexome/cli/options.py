@@ -124,22 +124,33 @@ def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def verdict(metrics: dict[str, Any], alone: str = "composition") -> str:
-    """Whether the model in use is better than the baseline: only where the intervals lie apart.
+    """Whether the model in use is better than the baseline, by the paired difference.
 
     `alone` is what the baseline sees.
     """
-    mine = next(m for m in metrics["models"] if m["name"] == metrics["chosen"])
-    plain = next(m for m in metrics["models"] if m["kind"] == "baseline")
-    part, key = "test" if "test" in mine["parts"] else "validation", metrics["headline"][0]
-    ours, theirs = mine["parts"][part].get(key), plain["parts"][part].get(key)
+    compared, key = metrics.get("comparison"), metrics["headline"][0]
     name = key.replace("_", " ").upper() if len(key) < 6 else key
-    if not ours or not theirs or ours["low"] is None or theirs["low"] is None:
-        return f"cannot be given: {name} is undefined on these rows"
-    if ours["low"] > theirs["high"]:
-        return f"better than {alone}: the intervals of {name} lie apart"
-    if ours["high"] < theirs["low"]:
-        return f"worse than {alone}: the intervals of {name} lie apart"
-    return f"not shown to be better than {alone}: the intervals of {name} overlap"
+    if not compared:
+        return "not compared: a run of an earlier Lexome"
+    told = {
+        "better": f"better than {alone}",
+        "worse": f"worse than {alone}",
+        "tie": f"a tie with {alone}",
+        "undefined": f"cannot be given: {name} is undefined on these rows",
+    }
+    found = compared["metrics"][key]
+    said = f"{told[found['verdict']]}{_difference(found, name)}"
+    seeds = (compared.get("seeds") or {}).get(key)
+    if seeds and seeds["verdict"] != found["verdict"]:
+        said += f"; the seeds by themselves: {told[seeds['verdict']]}{_difference(seeds, name)}"
+    return said
+
+
+def _difference(found: dict[str, Any], name: str) -> str:
+    if found["low"] is None:
+        return ""
+    ends = f"[{found['low']:+.3f}, {found['high']:+.3f}]"
+    return f": {name} {found['difference']:+.3f} {ends}, p = {found['p']:.3g}"
 
 
 def _figures(model: dict[str, Any], headline: list[str]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from lexome.errors import InputError
 from lexome.evaluation.decisions import Floats
+from lexome.evaluation.grouped import grouped_metrics
 from lexome.evaluation.metrics import METRICS, Task, measure
 from lexome.evaluation.uncertainty import NUM_RESAMPLES, draw_weights, interval
 from lexome.evaluation.weighted import weighted_metrics
@@ -42,6 +43,7 @@ def compare_paired(
     groups: ArrayLike | None = None,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
+    by_group: bool = False,
 ) -> dict[str, Difference]:
     """The difference of every metric of the task between two methods, with its 95 % interval.
 
@@ -62,6 +64,7 @@ def compare_paired(
         groups: (N,) rows that are drawn together; without it each row is its own.
         seed: of the draws.
         num_resamples: how many.
+        by_group: sum groups up before they are drawn, for groups of many rows (residues).
 
     >>> found = compare_paired("binary", [0, 1], Side([[0.2, 0.9]]), Side([[0.4, 0.6]]))
     >>> found["accuracy"]
@@ -70,10 +73,16 @@ def compare_paired(
     kinds = {name: kind for name, kind in METRICS[task].items() if kind.better != "neither"}
     sides = [_pairs(side) for side in (first, second)]
     points = [[measure(task, truth, p, t).overall for p, t in side] for side in sides]
-    functions = [[weighted_metrics(task, truth, p, t) for p, t in side] for side in sides]
+    num = len(np.asarray(truth))
+    if by_group and groups is not None:
+        group_N = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+        functions = [[grouped_metrics(task, truth, p, t, group_N) for p, t in s] for s in sides]
+        num, groups = int(group_N.max()) + 1, None
+    else:
+        functions = [[weighted_metrics(task, truth, p, t) for p, t in side] for side in sides]
     generator = numpy_generator("paired seeds", seed)
     drawn: dict[str, list[Floats]] = {name: [] for name in kinds}
-    for weights_RN in draw_weights(len(np.asarray(truth)), groups, seed, num_resamples):
+    for weights_RN in draw_weights(num, groups, seed, num_resamples):
         found = [[function(weights_RN)[0] for function in side] for side in functions]
         shares = [_draw_seeds(generator, len(weights_RN), len(side)) for side in sides]
         for name in kinds:

@@ -78,7 +78,7 @@ def _answer(run: Run) -> Html:
 
 
 def _claim(run: Run, verdict: str) -> str:
-    """What can be said that the model does: `verdict` is one of `compare`."""
+    """What can be said that the model does: `verdict` is one of `_verdicts`."""
     column = run.facts.get("label_column")
     does, to_do, object = {
         "binary": ("Finds", "find", run_files.positive_name(run)),
@@ -89,42 +89,27 @@ def _claim(run: Run, verdict: str) -> str:
     return {
         "above": f"{does} {object}",
         "below": f"{does} {object} less well than {run.words.alone} alone does",
-        "overlap": f"Not shown to {to_do} {object} better than {run.words.alone} alone does",
+        "tie": f"Not shown to {to_do} {object} better than {run.words.alone} alone does",
     }.get(verdict, f"Trained to {to_do} {object}")
 
 
-def compare(model: Estimate, baseline: Estimate, better: str) -> str:
-    """`above`, `below` or `overlap`: whether the two intervals are apart, and which is better.
-
-    >>> compare(Estimate(0.9, 0.88, 0.92), Estimate(0.84, 0.82, 0.86), "high")
-    'above'
-    >>> compare(Estimate(0.9, 0.85, 0.92), Estimate(0.84, 0.82, 0.86), "high")
-    'overlap'
-    """
-    if not all(math.isfinite(end) for end in (*model, *baseline)):
-        return "unknown"
-    if model.low > baseline.high:
-        return "below" if better == "low" else "above"
-    if model.high < baseline.low:
-        return "above" if better == "low" else "below"
-    return "overlap"
-
-
 def _verdicts(run: Run) -> dict[str, str]:
-    """How model and baseline compare, for each headline metric where both are known."""
-    found = {}
-    for key in run.headline:
-        model = estimate(run, run.chosen, run.part, key)
-        beside = estimate(run, run_files.baseline_name(run) or "", run.part, key)
-        if model and beside:
-            found[key] = compare(model, beside, metric(key).better)
-    return found
+    """How the model does beside the baseline in each headline metric, by paired differences."""
+    found = run_files.differences(run)
+    names = {"better": "above", "worse": "below", "tie": "tie"}
+    return {
+        key: names.get(found[key]["verdict"], "unknown")
+        for key in run.headline
+        if key in found and estimate(run, run.chosen, run.part, key)
+    }
 
 
 def _comparison(run: Run) -> Html:
-    """What the intervals allow to be said about model and baseline."""
+    """What the paired differences allow to be said about model and baseline."""
     verdicts = _verdicts(run)
     if not verdicts:
+        if run_files.baseline_name(run):
+            return text("Model and baseline were not compared, so no winner is declared.")
         return text("No baseline was fitted, so nothing says how much of this is easy.")
 
     def names(which: str) -> str:
@@ -132,13 +117,13 @@ def _comparison(run: Run) -> Html:
 
     said = []
     if above := names("above"):
-        said.append(f"The 95 % intervals lie apart for {above}: the model is better there.")
+        said.append(f"On the same rows the model is better than the baseline in {above}.")
     if below := names("below"):
-        said.append(f"For {below} the {run.words.alone} baseline is better than the model.")
-    if overlap := names("overlap"):
-        said.append(f"The intervals overlap for {overlap}: no winner is declared there.")
+        said.append(f"In {below} the {run.words.alone} baseline is better than the model.")
+    if tie := names("tie"):
+        said.append(f"A tie in {tie}: the 95 % interval of the difference holds 0.")
     if names("unknown"):
-        said.append("Without intervals on both sides no winner is declared.")
+        said.append("Where no difference can be measured no winner is declared.")
     return text(" ".join(said))
 
 
@@ -181,7 +166,7 @@ def _card(
         remark = {
             "above": f"✓ better than {alone}",
             "below": f"✗ worse than {alone}",
-            "overlap": "intervals overlap: no winner",
+            "tie": f"a tie with {alone}",
         }.get(verdict, f"{alone} baseline")
         kind = {"above": "right", "below": "wrong"}.get(verdict, "neither")
         against = (

@@ -45,6 +45,7 @@ class Run(NamedTuple):
     by_sequence: pl.DataFrame  # always a row a sequence
     history: pl.DataFrame | None
     audit: pl.DataFrame | None
+    comparison: dict[str, Any]  # with the baseline, of metrics.json; empty where there is none
 
     @property
     def task(self) -> str:
@@ -111,6 +112,7 @@ def read_run(folder: Path) -> Run:
         by_sequence=by_sequence,
         history=_read_table(folder / "history.parquet", needed=False),
         audit=_read_table(folder / "audit.csv", needed=False),
+        comparison=metrics.get("comparison") or {},
     )
 
 
@@ -139,6 +141,12 @@ def estimate(run: Run, model: str, part: str, key: str, label: str = "") -> Esti
         unknown if low is None else float(low),
         unknown if high is None else float(high),
     )
+
+
+def differences(run: Run) -> dict[str, dict[str, Any]]:
+    """The paired differences between the chosen model and the baseline on the judged part."""
+    fits = run.comparison.get("part") == run.part and run.comparison.get("model") == run.chosen
+    return run.comparison["metrics"] if fits else {}
 
 
 def named_kind(run: Run, kind: str) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -39,6 +40,7 @@ def metrics_tables(run: Run) -> Html:
         [
             paragraph(text(said + chosen)),
             _metrics_table(run, run.part),
+            difference_table(run),
             folded("What each metric says", _glossary(run)),
             *(folded(f"The same on {part}", _metrics_table(run, part)) for part in others),
         ],
@@ -75,6 +77,53 @@ def _columns(run: Run, part: str, models: list[str]) -> Html:
         rows.append([text("Threshold"), *(Html(shown or "") for shown in thresholds)])
     emphasis = 1 + models.index(run.chosen) if run.chosen in models else None
     return table([text(part), *map(text, models)], rows, "metrics", emphasis=emphasis)
+
+
+def difference_table(run: Run) -> Html:
+    """Model less baseline, metric by metric, on the same rows; empty where nothing was compared."""
+    found, compared = run_files.differences(run), run.comparison
+    if not found:
+        return Html("")
+    methods = {run.chosen: found}
+    if compared.get("seeds"):
+        methods["mean of the seeds"] = compared["seeds"]
+    rows = [
+        [text(metric(key).name), text(name), *_difference_cells(values[key], metric(key).has_unit)]
+        for key in found
+        for name, values in methods.items()
+    ]
+    heads = ["metric", "model", "less baseline", "95 % interval", "p", "so it is"]
+    said = (
+        f"Paired on the same {whole(compared['rows'])} rows, in {whole(compared['groups'])} groups "
+        "of similar sequences that are drawn whole. A tie: the interval of the difference holds 0."
+    )
+    if compared.get("seeds"):
+        said += " In the mean of the seeds, seeds are drawn too: it answers for training again."
+    if delong := compared.get("delong"):
+        shown, apart = delong["model"], delong["difference"]
+        if shown["low"] is not None:
+            ends = f"{exact(shown['low'])} to {exact(shown['high'])}"
+            said += f" DeLong's 95 % interval of AUROC: {ends}"
+            if apart["p"] is not None:
+                said += f"; of the difference {_range(apart)}, p = {apart['p']:.2g}"
+            said += f". {text(delong['note'])}"
+    return join([paragraph(Html(said)), table([text(h) for h in heads], rows, numbers=(2, 4))])
+
+
+def _difference_cells(found: dict[str, Any], has_unit: bool) -> list[Html]:
+    value = found["difference"]
+    p = "" if found["p"] is None else f"{found['p']:.2g}"
+    shown = "" if value is None else f"{value:+.3g}" if has_unit else f"{value:+.3f}"
+    return [text(shown), text(_range(found, has_unit)), text(p), text(found["verdict"])]
+
+
+def _range(found: dict[str, Any], has_unit: bool = False) -> str:
+    if found["low"] is None:
+        return ""
+    spelled = (
+        f"{found[end]:+.3g}" if has_unit else f"{found[end]:+.3f}" for end in ("low", "high")
+    )
+    return " to ".join(spelled)
 
 
 def _glossary(run: Run) -> Html:

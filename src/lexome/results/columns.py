@@ -14,6 +14,7 @@ WINDOWS = "windows"
 LABEL = "label"
 PART = "part"
 GROUP = "group"
+DIGEST = "digest"
 FOLD = "fold"
 REASON = "reason"
 # what a model says of it
@@ -105,6 +106,12 @@ STEP = "step"
 LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
+# one run beside another
+RUN = "run"
+DIFFERENCE = "difference"
+P = "p"
+P_HOLM = "p_holm"
+VERDICT = "verdict"
 # what a training will cost
 DEPTH = "depth"
 ROWS_USED = "rows_used"
@@ -148,6 +155,7 @@ MEANINGS = {
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",
     GROUP: "similarity group of the row; in figures, the rows that they are of",
+    DIGEST: "the sequence in 16 letters, by which it is known again",
     FOLD: "which of several folds the row is in, from 0; empty for a row that is in none",
     REASON: "why there is no result for the row; empty where there is one",
     PROBABILITY: "predicted probability of the positive class, or of the predicted one",
@@ -238,6 +246,11 @@ MEANINGS = {
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
     BEST: "whether this is the epoch whose weights were kept",
+    RUN: "name of a training run",
+    DIFFERENCE: "estimate less that of the run named in `against`",
+    P: "two-sided p value of the difference",
+    P_HOLM: "the same, corrected for the number of runs compared (Holm)",
+    VERDICT: "better, worse or tie: the difference's interval holds 0, or p_holm is 0.05 or more",
     DEPTH: "rows of the alignment that were read",
     ROWS_USED: "rows of the alignment that the model saw",
     POSITION_1: "first position of a pair, from 1",

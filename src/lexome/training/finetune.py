@@ -43,11 +43,8 @@ from lexome.training.record import (
     describe_balance,
     describe_environment,
     find_warnings,
-    judge_all,
     write_audit,
     write_history,
-    write_metrics,
-    write_predictions,
     write_split,
 )
 from lexome.training.residue_labels import ResidueReading, check_part_labels
@@ -70,6 +67,7 @@ from lexome.training.setup import (
 )
 from lexome.training.telling import announce_split, announce_table, describe_model, describe_split
 from lexome.training.units import UNITS
+from lexome.training.write_results import write_results
 
 COMPARED = 500  # rows at most that a saved model answers once more
 
@@ -222,10 +220,8 @@ def finetune(
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
-        entries = judge_all(data.target, parts, data.sequences, judged, letters.kmers)
         headline = unit.headline[data.target.task]
-        write_metrics(folder / "metrics.json", entries, chosen, headline)
-        write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
+        write_results(folder, data, parts, judged, chosen, letters.kmers, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         facts["clean"] = describe_clean(folder, facts, headline)

@@ -8,11 +8,12 @@ import numpy as np
 
 from lexome.errors import InputError
 from lexome.training.artefact import BASELINE, load_artefact
+from lexome.training.beside_baseline import compare_with_baseline
 from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
 from lexome.training.judged import Judged, chosen_name, list_judged
 from lexome.training.labelled import Columns, LabelledTable, read_labelled
-from lexome.training.record import judge_all
+from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
 from lexome.training.target import Target
@@ -64,12 +65,13 @@ def judge_run(
     judged = _judge(directory, fitted, data)
     rows = np.arange(len(data.ids))
     parts = Parts(rows[:0], rows[:0], rows)
-    alphabet = fitted.setup.tokenizer.alphabet
-    entries = judge_all(target, parts, data.sequences, judged, alphabet.kmers)
+    chosen = chosen_name(fitted.settings.all_seeds)
+    groups = held_out_groups(parts, data.sequences, fitted.setup.tokenizer.alphabet.kmers)
     return {
-        "models": entries,
-        "chosen": chosen_name(fitted.settings.all_seeds),
+        "models": judge_all(target, parts, judged, groups),
+        "chosen": chosen,
         "headline": UNITS[target.unit].headline[fitted.task],
+        "comparison": compare_with_baseline(target, parts, judged, chosen, groups),
         "rows": {"read": data.num_read, "judged": len(data.ids)},
         "columns": data.columns,
         "cleaning": {count.what: count.number for count in data.cleaning if count.number},

@@ -19,6 +19,7 @@ from lexome.results.files import write_json
 from lexome.results.residue_rows import as_lists, as_texts
 from lexome.results.tables import write_table
 from lexome.results.types import Audit, Estimate, Estimates
+from lexome.training.beside_baseline import Groups
 from lexome.training.fit import Parts, or_half
 from lexome.training.fitted import Threshold, decide_labels, truth_labels
 from lexome.training.judged import Judged
@@ -27,20 +28,23 @@ from lexome.training.target import Target
 from lexome.training.units import UNITS
 
 
+def held_out_groups(parts: Parts, sequences: list[str], alphabet: KmerAlphabet) -> Groups:
+    """The similarity group of each validation and test row, part by part."""
+    return {
+        part: similarity_groups([sequences[i] for i in rows], alphabet)
+        for part, rows in (("validation", parts.validation), ("test", parts.test))
+        if len(rows)
+    }
+
+
 def judge_all(
     target: Target,
     parts: Parts,
-    sequences: list[str],
     judged: list[Judged],
-    alphabet: KmerAlphabet = "protein",
+    groups: Groups,
 ) -> list[dict[str, Any]]:
     """Every model's metrics on validation and test with 95 % intervals over similarity groups."""
     rows_of = {"validation": parts.validation, "test": parts.test}
-    groups = {
-        part: similarity_groups([sequences[i] for i in rows], alphabet)
-        for part, rows in rows_of.items()
-        if len(rows)
-    }
 
     def measured(models: list[Judged]) -> dict[str, Estimates]:
         """The metrics of a model, or their mean over several."""
@@ -176,10 +180,15 @@ def write_history(path: Path, history: list[dict[str, Any]], notes: dict[str, An
 
 
 def write_metrics(
-    path: Path, entries: list[dict[str, Any]], chosen: str, headline: list[str]
+    path: Path,
+    entries: list[dict[str, Any]],
+    chosen: str,
+    headline: list[str],
+    comparison: dict[str, Any],
 ) -> None:
-    """metrics.json: every model, and which of them `lexome predict` uses."""
-    write_json(path, {"models": entries, "chosen": chosen, "headline": headline})
+    """metrics.json: every model, which one `lexome predict` uses, and it beside the baseline."""
+    named = {"chosen": chosen, "headline": headline, "comparison": comparison}
+    write_json(path, {"models": entries, **named})
 
 
 def describe_audit(audit: Audit) -> dict[str, Any]:
