@@ -159,7 +159,7 @@ def test_the_first_sentence_answers_the_question(runs):
     assert answer
     assert unescape(re.sub(r"<[^>]+>", "", answer[1])) == (
         f"Finds Mitochondrion: AUROC {ours['value']:.3f} [{ours['low']:.3f}, {ours['high']:.3f}] "
-        f"on 150 test sequences it never saw, against {baseline['value']:.3f} for sequence "
+        f"on 150 test sequences it never saw, against {baseline['value']:.3f} for "
         "composition alone."
     )
 

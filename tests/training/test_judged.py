@@ -18,12 +18,12 @@ QUICK = {"split": "column:part", "seeds": 1, "epochs": 2, "dtype": "fp32", "batc
 def test_several_seeds_are_judged_apart_and_as_their_mean():
     each = np.array([[0.2, 0.8, 0.4], [0.4, 0.6, 0.0]], np.float32)
     found = list_judged(
-        "binary",
         [4, 5],
         each,
         np.array([0.5, 0.5, 0.5]),
         by_part=lambda answers: {"validation": answers[:1], "test": answers[1:]},
         threshold_of=lambda name, answers: {"seed 4": 0.1, "ensemble": 0.3}.get(name, answers[0]),
+        plain_name="composition + logistic regression",
     )
     names = ["seed 4", "seed 5", "ensemble", "composition + logistic regression"]
     assert [model.name for model in found] == names

@@ -109,7 +109,7 @@ def finetune(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
-    """Train, test and save a model, with a report; compare it with a composition baseline.
+    """Train, test and save a model, with a report; compare it with a plain baseline.
 
     Similar sequences never stand on both sides of the default split. Killed at any moment, the
     same command goes on to the same numbers.
@@ -166,8 +166,7 @@ def finetune(
     )
     for what, text in options.figure_lines(run.metrics):
         options.say(what, text, quiet)
-    alone = "composition" if run.facts["unit"] == "sequence" else "the letters around a residue"
-    options.say("Verdict", options.verdict(run.metrics, alone), quiet)
+    options.say("Verdict", options.verdict(run.metrics), quiet)
     for warning in run.facts["warnings"]:
         options.say("Warning", warning, quiet)
     options.say("Saved", f"{run.directory} (reloaded and compared: identical)", quiet)

@@ -123,15 +123,13 @@ def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def verdict(metrics: dict[str, Any], alone: str = "composition") -> str:
-    """Whether the model in use is better than the baseline, by the paired difference.
-
-    `alone` is what the baseline sees.
-    """
+def verdict(metrics: dict[str, Any]) -> str:
+    """Whether the model in use is better than the baseline, by the paired difference."""
     compared, key = metrics.get("comparison"), metrics["headline"][0]
     name = key.replace("_", " ").upper() if len(key) < 6 else key
     if not compared:
         return "not compared: a run of an earlier Lexome"
+    alone = str(compared["baseline"]).partition(" + ")[0]  # what it sees
     told = {
         "better": f"better than {alone}",
         "worse": f"worse than {alone}",

@@ -82,7 +82,7 @@ def _handles(rows: Sequence[Row]) -> list[Line2D]:
 
     handles = [handle(style.BLUE, 7.0, "model, 95 % interval")]
     if any(row.baseline for row in rows):
-        handles.append(handle(style.BASELINE, 5.5, "composition baseline"))
+        handles.append(handle(style.BASELINE, 5.5, "baseline"))
     if any(row.seeds for row in rows):
         handles.append(handle(style.SKY, 7.0, "single seeds", "|"))
     return handles

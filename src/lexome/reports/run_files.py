@@ -27,6 +27,7 @@ class Words(NamedTuple):
     sees: str
 
 
+OF_KMERS = Words("sequence", "k-mers", "only how often each short word occurs")
 WORDS = {
     "sequence": Words("sequence", "composition", "only the composition of the sequence"),
     "residue": Words("residue", "neighbouring letters", "only the letters close to a residue"),
@@ -55,6 +56,8 @@ class Run(NamedTuple):
     @property
     def words(self) -> Words:
         """How to speak of it."""
+        if (baseline_name(self) or "").startswith("k-mers"):
+            return OF_KMERS
         return WORDS[str(self.facts.get("unit", "sequence"))]
 
     @property

@@ -273,17 +273,17 @@ def _train_and_judge(
     held_out = np.concatenate([parts.validation, parts.test])
     test_RN = answer_each(fitted, examples, parts.test)
     num, unit = target.num_answers(parts.validation), UNITS[target.unit]
-    baseline = unit.fit_baseline(data.sequences, target, parts.train)
+    plain = unit.plain(setup.tokenizer.alphabet)
+    baseline = plain.fit(data.sequences, target, parts.train, parts.validation)
     judged = list_judged(
-        target.task,
         settings.all_seeds,
         np.concatenate([fits.validation, test_RN], axis=1),
-        unit.predict_baseline(baseline, [data.sequences[i] for i in held_out]),
+        plain.predict(baseline, [data.sequences[i] for i in held_out]),
         by_part=lambda found: {"validation": found[:num], "test": found[num:]},
         threshold_of=lambda name, found: choose(target, parts.validation, found[:num]),
-        unit=target.unit,
+        plain_name=plain.name(target.task),
     )
-    unit.save_baseline(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
+    plain.save(baseline._replace(threshold=judged[-1].threshold), folder / BASELINE)
     chosen = find_judged(judged, chosen_name(settings.all_seeds))
     return judged, fitted._replace(threshold=chosen.threshold)
 

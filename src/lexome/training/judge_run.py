@@ -17,7 +17,7 @@ from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
 from lexome.training.target import Target
-from lexome.training.units import UNITS
+from lexome.training.units import UNITS, saved_plain
 
 
 def judge_run(
@@ -79,7 +79,7 @@ def judge_run(
 
 
 def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:
-    unit = UNITS[data.target.unit]
+    plain = saved_plain(directory / BASELINE, data.target.unit)
     limits = {m["name"]: m["threshold"] for m in read_run(directory).metrics["models"]}
 
     def saved(name: str, found: Any) -> Threshold:
@@ -88,13 +88,12 @@ def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]
         return [limit[label] for label in fitted.labels] if isinstance(limit, dict) else limit
 
     return list_judged(
-        fitted.task,
         fitted.settings.all_seeds,
         predict_each(fitted, data.ids, data.sequences),
-        unit.predict_baseline(unit.load_baseline(directory / BASELINE), data.sequences),
+        plain.predict(plain.load(directory / BASELINE), data.sequences),
         by_part=lambda found: {"test": found},
         threshold_of=saved,
-        unit=data.target.unit,
+        plain_name=plain.name(fitted.task),
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome.training.fitted import Threshold
-from lexome.training.units import UNITS
 
 ENSEMBLE = "ensemble"
 
@@ -28,24 +27,22 @@ def chosen_name(seeds: Sequence[int]) -> str:
 
 
 def list_judged(
-    task: str,
     seeds: Sequence[int],
     each_RN: NDArray[np.float32],
     plain_N: NDArray[Any],
     by_part: Callable[[NDArray[Any]], dict[str, NDArray[Any]]],
     threshold_of: Callable[[str, NDArray[Any]], Threshold],
-    unit: str = "sequence",
+    plain_name: str,
 ) -> list[Judged]:
     """The models to judge, the chosen one among them.
 
     Args:
-        task: binary, multiclass, multilabel or regression.
         seeds: one for each row of `each_RN`.
         each_RN: answers of every seed's network, (R, N) or (R, N, K).
         plain_N: those of the baseline.
         by_part: shares out answers to the parts.
         threshold_of: the threshold of a model from its name and answers.
-        unit: what is answered, one of UNITS; N counts them.
+        plain_name: what the baseline is called.
     """
     named = [(f"seed {seed}", "seed", found) for seed, found in zip(seeds, each_RN, strict=True)]
     mean = each_RN.mean(0, dtype=np.float64)  # as `predict_mean` gives it
@@ -53,7 +50,7 @@ def list_judged(
         named.append((ENSEMBLE, "ensemble", mean))
     else:
         named = [(chosen_name(seeds), "seed", mean)]
-    named.append((UNITS[unit].baseline_name(task), "baseline", plain_N))
+    named.append((plain_name, "baseline", plain_N))
     return [
         Judged(name, kind, by_part(found), threshold_of(name, found)) for name, kind, found in named
     ]

@@ -4,13 +4,57 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from lexome.checkpoints.weight_files import read_json
 from lexome.evaluation.metrics import Task
 from lexome.evaluation.uncertainty import mean_over_seeds
 from lexome.results.types import Estimates
+from lexome.sequence.alphabet import Alphabet
 from lexome.training import baseline as whole
+from lexome.training import kmer_baseline as kmers
 from lexome.training import residue_baseline as single
+from lexome.training.target import Target
+
+Rows = NDArray[np.int64]
+
+
+class PlainModel(NamedTuple):
+    """A baseline: what a result must beat."""
+
+    alone: str  # what it sees, in a few words
+    name: Callable[[str], str]  # by task
+    fit: Callable[[Sequence[str], Target, Rows, Rows], Any]  # training rows, validation rows
+    predict: Callable[..., Any]
+    save: Callable[[Any, Path], None]
+    load: Callable[[Path], Any]
+
+
+COMPOSITION = PlainModel(
+    "composition",
+    whole.baseline_name,
+    lambda sequences, target, train, validation: whole.fit_baseline(sequences, target, train),
+    whole.predict_baseline,
+    whole.save_baseline,
+    whole.load_baseline,
+)
+KMERS = PlainModel(
+    "short words",
+    kmers.kmer_baseline_name,
+    kmers.fit_kmer_baseline,
+    kmers.predict_kmer_baseline,
+    kmers.save_kmer_baseline,
+    kmers.load_kmer_baseline,
+)
+NEIGHBOURS = PlainModel(
+    "neighbouring letters",
+    lambda task: single.NAME,
+    lambda sequences, target, train, _: single.fit_residue_baseline(sequences, target, train),
+    single.predict_residue_baseline,
+    single.save_residue_baseline,
+    single.load_residue_baseline,
+)
 
 
 class Unit(NamedTuple):
@@ -18,11 +62,12 @@ class Unit(NamedTuple):
 
     headline: dict[str, list[str]]  # task -> the metrics that matter most
     sums_groups: bool  # whether a group holds so many answers that intervals sum them up first
-    baseline_name: Callable[[str], str]
-    fit_baseline: Callable[..., Any]
-    predict_baseline: Callable[..., Any]
-    save_baseline: Callable[[Any, Path], None]
-    load_baseline: Callable[[Path], Any]
+    of_proteins: PlainModel
+    of_bases: PlainModel
+
+    def plain(self, alphabet: Alphabet) -> PlainModel:
+        """The baseline for sequences of an alphabet."""
+        return self.of_bases if alphabet.is_nucleic else self.of_proteins
 
     def intervals(
         self,
@@ -46,19 +91,20 @@ UNITS = {
             "regression": ["spearman", "pearson", "r2"],
         },
         False,
-        whole.baseline_name,
-        whole.fit_baseline,
-        whole.predict_baseline,
-        whole.save_baseline,
-        whole.load_baseline,
+        COMPOSITION,
+        KMERS,
     ),
     "residue": Unit(
         {"binary": ["auroc", "auprc", "mcc"], "multiclass": ["macro_f1", "mcc", "accuracy"]},
         True,
-        lambda task: single.NAME,
-        single.fit_residue_baseline,
-        single.predict_residue_baseline,
-        single.save_residue_baseline,
-        single.load_residue_baseline,
+        NEIGHBOURS,
+        NEIGHBOURS,
     ),
 }
+
+
+def saved_plain(path: Path, unit: str) -> PlainModel:
+    """The kind of baseline that a run has saved."""
+    if unit == "residue":
+        return NEIGHBOURS
+    return KMERS if read_json(path).get("kind") == kmers.KIND else COMPOSITION

@@ -1,0 +1,177 @@
+"""The baseline of DNA and RNA: how often short words occur, tuned on the validation rows."""
+
+# Letters: N rows, G features (k-mers of all lengths to k), K outputs.
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import average_precision_score
+
+from lexome.checkpoints.weight_files import read_json
+from lexome.results.files import write_json
+from lexome.sequence.kmer_counts import count_kmers
+from lexome.training.fitted import Threshold
+from lexome.training.target import Target
+
+Floats = NDArray[np.float64]
+KIND = "k-mers"
+LONGEST = (4, 6)  # k
+STRENGTHS = (0.003, 0.03, 0.3)  # C of the logistic regression; of ridge the penalty is 1 / C
+CERTAIN = 30.0  # logit of a label that training always or never carries
+
+
+class KmerBaseline(NamedTuple):
+    """A linear model of k-mer counts; plain numbers, so it is saved as JSON."""
+
+    task: str
+    k: int
+    strength: float
+    tried: list[dict[str, float]]  # k, strength and figure on validation
+    scale_G: Floats
+    weights_KG: Floats
+    intercept_K: Floats
+    threshold: Threshold = None
+
+
+def kmer_baseline_name(task: str) -> str:
+    """What the baseline is called in tables."""
+    return f"k-mers + {'ridge' if task == 'regression' else 'logistic'} regression"
+
+
+def fit_kmer_baseline(
+    sequences: Sequence[str],
+    target: Target,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+) -> KmerBaseline:
+    """Fit to the rows `train`; k and the strength are those that are best on `validation`.
+
+    Features: log(1 + count) of each k-mer of every length to k, divided by its deviation. The
+    figure is average precision, its mean over classes or labels, or 1 - squared error / variance.
+    Without validation rows the middle strength and the longest k are taken.
+    """
+    tried: list[dict[str, float]] = []
+    best: KmerBaseline | None = None
+    highest = -np.inf
+    asked = [(k, c) for k in LONGEST for c in STRENGTHS]
+    if not len(validation):
+        asked = [(LONGEST[-1], STRENGTHS[1])]
+    for k in sorted({k for k, _ in asked}):
+        ours, held = (
+            _features([sequences[i] for i in rows], k) if len(rows) else None
+            for rows in (train, validation)
+        )
+        scale_G = _deviations(ours)
+        for strength in [c for length, c in asked if length == k]:
+            model = _fit(target, train, ours, scale_G, k, strength)
+            figure = np.nan
+            if held is not None:
+                figure = _figure(target.task, target.values[validation], _answers(model, held))
+            tried.append({"k": k, "strength": strength, "figure": float(figure)})
+            if best is None or figure > highest:
+                best, highest = model, figure
+    assert best is not None
+    return best._replace(tried=tried)
+
+
+def predict_kmer_baseline(baseline: KmerBaseline, sequences: Sequence[str]) -> Floats:
+    """Probabilities (N,) or (N, K), or values (N,)."""
+    return _answers(baseline, _features(sequences, baseline.k))
+
+
+def save_kmer_baseline(baseline: KmerBaseline, path: Path) -> None:
+    """Write the baseline as JSON."""
+    facts = baseline._asdict()
+    plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in facts.items()}
+    write_json(path, {"kind": KIND} | plain)
+
+
+def load_kmer_baseline(path: Path) -> KmerBaseline:
+    """What `save_kmer_baseline` wrote."""
+    saved = read_json(path)
+    plain: dict[str, Any] = {k: v for k, v in saved.items() if k in KmerBaseline._fields}
+    arrays = {k: np.array(v) for k, v in plain.items() if k.endswith(("_G", "_K", "_KG"))}
+    return KmerBaseline(**(plain | arrays))
+
+
+def _features(sequences: Sequence[str], k: int) -> Any:
+    counts = sparse.hstack([count_kmers(sequences, length) for length in range(1, k + 1)])
+    return counts.tocsr().log1p()
+
+
+def _deviations(features_NG: Any) -> Floats:
+    mean_G = np.asarray(features_NG.mean(0))[0]
+    square_G = np.asarray(features_NG.multiply(features_NG).mean(0))[0]
+    scale_G: Floats = np.sqrt((square_G - mean_G**2).clip(0))
+    return np.where(scale_G > 1e-9, scale_G, 1.0)
+
+
+def _fit(
+    target: Target,
+    rows: NDArray[np.int64],
+    features_NG: Any,
+    scale_G: Floats,
+    k: int,
+    strength: float,
+) -> KmerBaseline:
+    scaled_NG, values = features_NG @ sparse.diags(1 / scale_G), target.values[rows]
+    width = features_NG.shape[1]
+    if target.task == "regression":
+        ridge = Ridge(alpha=1 / strength, solver="lsqr").fit(scaled_NG, values)
+        weights, intercept = ridge.coef_[None], np.array([ridge.intercept_])
+    elif target.task == "multiclass":
+        weights, intercept = (
+            np.zeros((len(target.labels), width)),
+            np.full(len(target.labels), -CERTAIN),
+        )
+        model = _logistic(strength).fit(scaled_NG, values)
+        if len(model.classes_) == 2:  # scikit-learn gives one row for two classes
+            weights[model.classes_[1]] = model.coef_[0]
+            intercept[model.classes_] = [0.0, float(model.intercept_[0])]
+        else:
+            weights[model.classes_], intercept[model.classes_] = model.coef_, model.intercept_
+    else:
+        columns = values[:, None] if values.ndim == 1 else values
+        fits = [_fit_label(scaled_NG, column, strength) for column in columns.T]
+        weights = np.stack([fit[0] for fit in fits])
+        intercept = np.array([fit[1] for fit in fits])
+    return KmerBaseline(target.task, k, strength, [], scale_G, weights, intercept)
+
+
+def _fit_label(scaled_NG: Any, truth_N: NDArray[np.int64], strength: float) -> tuple[Floats, float]:
+    if truth_N.min() == truth_N.max():
+        return np.zeros(scaled_NG.shape[1]), CERTAIN if truth_N[0] else -CERTAIN
+    model = _logistic(strength).fit(scaled_NG, truth_N)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _logistic(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=300)
+
+
+def _answers(baseline: KmerBaseline, features_NG: Any) -> Floats:
+    weights_GK = (baseline.weights_KG / baseline.scale_G).T
+    outputs_NK: Floats = np.asarray(features_NG @ weights_GK) + baseline.intercept_K
+    if baseline.task == "regression":
+        return outputs_NK[:, 0]
+    if baseline.task == "multiclass":
+        risen_NK = np.exp(outputs_NK - outputs_NK.max(1, keepdims=True))
+        shares_NK: Floats = risen_NK / risen_NK.sum(1, keepdims=True)
+        return shares_NK
+    probability_NK: Floats = 1 / (1 + np.exp(-outputs_NK.clip(-500, 500)))
+    return probability_NK[:, 0] if baseline.task == "binary" else probability_NK
+
+
+def _figure(task: str, truth: NDArray[Any], found: Floats) -> float:
+    if task == "regression":
+        return float(1 - np.square(truth - found).mean() / max(truth.var(), 1e-12))
+    if task == "binary":
+        return float(average_precision_score(truth, found))
+    if task == "multiclass":
+        truth = np.eye(found.shape[1], dtype=np.int64)[truth]
+    seen = [k for k in range(found.shape[1]) if 0 < truth[:, k].sum() < len(truth)]
+    return float(np.mean([average_precision_score(truth[:, k], found[:, k]) for k in seen]))
