@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lexome.errors import InputError
-from lexome.training.identity import differences
+from lexome.training.identity import differences, known_to
 from lexome.training.run_folder import (
     already_done,
     move_into_place,
@@ -91,3 +91,12 @@ def test_what_differs_is_told_by_name_and_hashes_are_not_shown():
     theirs = THIS | {"rows": "a0" * 12, "seed": "7"}
     assert differences(theirs, THIS) == "seed 7 (here 1), other rows"
     assert differences({}, THIS) == ""
+
+
+def test_a_run_from_before_a_setting_was_there_is_the_run_with_its_default(tmp_path):
+    identity = known_to({"seeds": "2", "device": "cpu"})
+    earlier = {name: value for name, value in identity.items() if name != "both_strands"}
+    assert known_to(earlier) == identity
+    assert known_to(earlier | {"both_strands": "True"}) != identity
+    folder = open_folder(tmp_path / "run", earlier, overwrite=False)
+    assert open_folder(tmp_path / "run", identity, overwrite=False) == folder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from lexome.cli import evaluate_homology, options
+from lexome.cli import evaluate_homology, evaluate_suite, options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -332,6 +332,9 @@ SUITES: dict[
     "proteingym": (proteingym, _PROTEINGYM),
     "brca1": (brca1, _BRCA1),
     "clinvar": (clinvar, _CLINVAR),
+    "gue": (evaluate_suite.gue, evaluate_suite.GUE_EXAMPLES),
+    "nt": (evaluate_suite.nt, evaluate_suite.NT_EXAMPLES),
+    "deeploc": (evaluate_suite.deeploc, evaluate_suite.DEEPLOC_EXAMPLES),
     "homology": (evaluate_homology.homology, evaluate_homology.EXAMPLES),
 }
 for name, (function, examples) in SUITES.items():

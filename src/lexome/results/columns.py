@@ -112,6 +112,14 @@ DIFFERENCE = "difference"
 P = "p"
 P_HOLM = "p_holm"
 VERDICT = "verdict"
+# every contender on every task of a suite
+BASELINE = "baseline"
+CLEAN = "clean"
+ENSEMBLE = "ensemble"
+LEAKED = "leaked"
+ROWS_JUDGED = "rows_judged"
+SEEDS = "seeds"
+TASKS = "tasks"
 # what a training will cost
 DEPTH = "depth"
 ROWS_USED = "rows_used"
@@ -262,7 +270,14 @@ MEANINGS = {
     PARAMETERS: "trained numbers of a model",
     CONTEXT: "tokens that a model takes, special ones among them",
     LICENCE: "licence of a model's weights",
-    SOURCE: "hub id or address",
+    SOURCE: "hub id or address; of a published figure, where it stands",
+    BASELINE: "the plain model that a result must beat",
+    CLEAN: "the ensemble's figure on test rows that have no copy in training or validation",
+    ENSEMBLE: "the figure of the mean of all seeds' answers",
+    LEAKED: "test rows with an exact or near copy in training or validation",
+    ROWS_JUDGED: "test rows; fewer than published where equal sequences carry other labels",
+    SEEDS: "how many times the model was trained",
+    TASKS: "how many tasks a mean is of",
     OUTPUT: "what of a model's outputs was compared",
     AGAINST: "with what it was compared",
     ERROR: "largest absolute difference",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from lexome import __version__
 from lexome.training.fit import Parts
 from lexome.training.labelled import LabelledTable
+from lexome.training.recipes import TrainRecipe
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup
 
@@ -39,6 +41,21 @@ def identify(
         ),
         "parts": _digest(*parts),
     }
+
+
+def known_to(theirs: Identity) -> Identity:
+    """An identity that an earlier Lexome wrote, with what it did not ask yet at the default.
+
+    >>> known_to({"seeds": "5"})["seeds"], known_to({"seeds": "5"})["both_strands"]
+    ('5', 'False')
+    """
+    plain = {
+        one.name: str(one.default)
+        for kind in (FinetuneSettings, TrainRecipe)
+        for one in fields(kind)
+        if one.default is not MISSING and one.name not in LEFT_OUT
+    }
+    return plain | theirs
 
 
 def fingerprint_of(identity: Identity) -> str:

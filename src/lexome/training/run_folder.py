@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from lexome.errors import InputError
 from lexome.results.files import translate_disk_errors, write_text
-from lexome.training.identity import Identity, differences
+from lexome.training.identity import Identity, differences, known_to
 
 
 class Run(NamedTuple):
@@ -43,7 +43,7 @@ def already_done(output: Path, identity: Identity, overwrite: bool) -> Run | Non
     found = _read_if_run(output)
     if found is not None:
         theirs = found.facts.get("identity", {})
-        if theirs == identity:
+        if theirs and known_to(theirs) == known_to(identity):
             return found
         what = f"another run ({_told(theirs, identity)})"
     elif output.is_dir() and not any(output.iterdir()):
@@ -81,7 +81,7 @@ def open_folder(output: Path, identity: Identity, overwrite: bool) -> Path:
     folder = unfinished_folder(output)
     mark = folder / "fingerprint.txt"  # holds the identity
     with translate_disk_errors(folder):
-        if folder.exists() and (not mark.exists() or _read_identity(mark) != identity):
+        if folder.exists() and (not mark.exists() or not _is_same(mark, identity)):
             if mark.exists() and not overwrite:
                 theirs = _read_identity(mark)
                 raise InputError(
@@ -107,6 +107,11 @@ def _way_on(theirs: Identity, ours: Identity) -> str:
     if "device" in others and others <= {"device", "dtype"} and theirs:
         return f"`--device {theirs['device']}` to go on with it"
     return "the earlier command to finish it"
+
+
+def _is_same(mark: Path, identity: Identity) -> bool:
+    theirs = _read_identity(mark)
+    return bool(theirs) and known_to(theirs) == known_to(identity)
 
 
 def _read_identity(mark: Path) -> Identity:

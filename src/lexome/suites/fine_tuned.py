@@ -1,0 +1,200 @@
+"""Suites of labelled tables: every contender is trained on every task by the main job."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from lexome.errors import InputError, LexomeError
+from lexome.evaluation.clusters import similarity_groups
+from lexome.evaluation.dealing import deal_groups
+from lexome.results.columns import LABEL, PART, SEQUENCE
+from lexome.results.files import hash_file
+from lexome.results.tables import write_table
+from lexome.suites.deeploc import find_deeploc
+from lexome.suites.shared_folder import read_tasks, shared_roots
+from lexome.training.finetune import finetune
+from lexome.training.run_folder import Run
+
+PARTS = ("train", "validation", "test")
+NEW = "new:"
+SPLIT_SEED = 1  # of validation parts that a suite does not have
+
+
+class Task(NamedTuple):
+    """One task of a suite, and where its rows are."""
+
+    suite: str
+    name: str
+    facts: dict[str, Any]  # of tasks/SUITE.toml
+    folder: Path  # of its files
+
+    @property
+    def labels(self) -> list[str]:
+        """The label's column, or several."""
+        asked = self.facts.get("label", LABEL)
+        return [asked] if isinstance(asked, str) else list(asked)
+
+
+class Contender(NamedTuple):
+    """A model and how it is trained."""
+
+    model: str
+    method: str
+
+    @property
+    def name(self) -> str:
+        """What tables call it: a new model is always trained whole."""
+        model = Path(self.model).name if "/" in self.model else self.model
+        return model if self.model.startswith(NEW) else f"{model}, {self.method}"
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder."""
+        return self.name.replace(NEW, "new-").replace(", ", "-")
+
+
+class Trained(NamedTuple):
+    """What came of one contender on one task: a run, or the reason why there is none."""
+
+    task: Task
+    contender: Contender
+    run: Run | None
+    reason: str
+
+
+def open_tasks(suite: str, asked: Sequence[str] | None, data: Path | None) -> list[Task]:
+    """The tasks that were asked for, else all whose files are at hand.
+
+    Raises:
+        InputError: no such task, one whose files are not at hand, or none at hand at all.
+    """
+    known = read_tasks(suite)["tasks"]
+    for name in asked or ():
+        if name not in known:
+            raise InputError(f"task {name!r}", "no such task", ", ".join(known), "one of these")
+    found = [task for name in asked or known if (task := _find(suite, name, known[name], data))]
+    missing = sorted(set(asked or ()) - {task.name for task in found})
+    if missing or not found:
+        raise InputError(
+            f"{suite}: {', '.join(missing) or 'every task'}",
+            "no files",
+            f"the folders that tasks/{suite}.toml names, in {data or 'a shared folder'}",
+            "--data DIR, or LEXOME_SHARED=FOLDER",
+        )
+    return found
+
+
+def list_contenders(models: Sequence[str], methods: Sequence[str]) -> list[Contender]:
+    """Every model by every method; a new model once, for it has nothing to keep still."""
+    pairs = [
+        Contender(model, "full" if model.startswith(NEW) else method)
+        for model, method in product(models, methods)
+    ]
+    return list(dict.fromkeys(pairs))
+
+
+def train_all(
+    tasks: Sequence[Task],
+    contenders: Sequence[Contender],
+    output: Path,
+    tell: Callable[[str, str], None],
+    **settings: Any,
+) -> Iterator[Trained]:
+    """Train and judge each pair; a pair that stands from an earlier call is read, not trained.
+
+    A model that a task cannot be given to (too long, another alphabet) is told with the reason,
+    and the others go on.
+
+    Args:
+        tasks, contenders: what to train on what.
+        output: tables go to `data`, runs to `runs/TASK/CONTENDER`.
+        tell: called with a word and a sentence before each pair.
+        settings: further arguments of `finetune`, the same for all.
+    """
+    for task in tasks:
+        table = write_table_of(task, output / "data")
+        for contender in contenders:
+            tell("Task", f"{task.name} by {contender.name}")
+            place = output / "runs" / task.name / contender.slug
+            try:
+                run = _train(task, contender, table, place, settings)
+            except InputError as problem:
+                yield Trained(task, contender, None, str(problem))
+                continue
+            yield Trained(task, contender, run, "")
+
+
+def write_table_of(task: Task, folder: Path) -> Path:
+    """One table of a task's parts, with the column `part`; DeepLoc's own where it is that.
+
+    A share of the training part becomes the validation part where a task has none.
+    """
+    if "table" in task.facts:
+        return task.folder
+    path, share = folder / f"{task.name}.csv", task.facts["validation"]
+    if path.is_file():
+        return path
+    frames = []
+    for part in PARTS:
+        names = task.facts[part] if isinstance(task.facts[part], list) else []
+        for name in names:
+            frame = pl.read_csv(task.folder / f"{name}.csv.gz")
+            frames.append(frame.with_columns(pl.lit(part).alias(PART)))
+    whole = pl.concat(frames, how="diagonal")
+    if not isinstance(share, list):
+        is_train = (whole[PART] == "train").to_numpy()
+        known = whole.filter(pl.Series(is_train))
+        groups = similarity_groups(known[SEQUENCE].to_list(), "dna")
+        shares = np.array([1 - share, share])
+        dealt = deal_groups(groups, known[task.labels[0]].to_numpy(), shares, SPLIT_SEED)
+        parts = whole[PART].to_numpy().astype(object)
+        parts[is_train.nonzero()[0][dealt == 1]] = "validation"
+        whole = whole.with_columns(pl.Series(PART, parts.tolist()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sources = {f.name: hash_file(f) for f in sorted(task.folder.glob("*.csv.gz"))}
+    write_table(whole, path, {"task": task.name, "suite": task.suite, "files": sources})
+    return path
+
+
+def _train(
+    task: Task, contender: Contender, table: Path, place: Path, settings: dict[str, Any]
+) -> Run:
+    facts = task.facts
+    column = facts.get("split", PART)
+    given = {part: facts[part] for part in PARTS} if "split" in facts else {p: [p] for p in PARTS}
+    both = facts.get("strands") == "both" and contender.model.startswith(NEW)
+    try:
+        return finetune(
+            contender.model,
+            table,
+            task.labels,
+            output=place,
+            method=contender.method,
+            task=facts["kind"],
+            split=f"column:{column}",
+            both_strands=True if both else None,
+            **(given | settings),
+        )
+    except LexomeError as problem:
+        if isinstance(problem, InputError):
+            raise
+        raise InputError(place.name, str(problem), "a run", "the same command again") from problem
+
+
+def _find(suite: str, name: str, facts: dict[str, Any], data: Path | None) -> Task | None:
+    if "table" in facts:  # DeepLoc, which has a finder of its own
+        return Task(suite, name, facts, find_deeploc(str(data) if data else None).train)
+    if "folder" not in facts:
+        return None
+    inside = read_tasks(suite)["suite"]["folder"]
+    roots = [data] if data else [root / inside for root in shared_roots()]
+    wanted = [one for part in PARTS if isinstance(facts[part], list) for one in facts[part]]
+    for root in roots:
+        folder = root / facts["folder"]
+        if all((folder / f"{one}.csv.gz").is_file() for one in wanted):
+            return Task(suite, name, facts, folder)
+    return None
