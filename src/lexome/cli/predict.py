@@ -46,13 +46,14 @@ def predict(
         _judge(run, source, label, (sequence, id), unknown, device, quiet, json)
         return
     if output is None:
+        from lexome.results.residue_rows import lists_as_text
         from lexome.results.tables import print_table
         from lexome.training.predict import predict_at_once
 
         table, summary = predict_at_once(run, source, unknown, device, sequence, id)
         _say_method(run, quiet)
         options.say_changes(summary, quiet)
-        print_table(table)
+        print_table(lists_as_text(table))
         return
     from lexome.training.predict import predict_file
 
