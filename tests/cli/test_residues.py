@@ -30,14 +30,14 @@ def test_a_table_of_states_becomes_a_run_that_predicts_and_is_judged(proteins, l
     answers = tmp_path / "answers.parquet"
     done = lexome("predict", output, proteins, "-o", answers)
     assert done.code == 0, done.err
-    found, told = pl.read_parquet(answers), pl.read_csv(proteins)
+    found, told = pl.read_parquet(answers), pl.read_csv(proteins, infer_schema=False)
     assert [len(text) for text in found["prediction"]] == found["length"].to_list()
     assert found["length"].to_list() == told["sequence"].str.len_chars().to_list()
     assert [len(p) for p in found["probability_H"]] == found["length"].to_list()
 
     texts = tmp_path / "answers.csv"
     assert lexome("predict", output, proteins, "-o", texts).code == 0
-    table = pl.read_csv(texts)
+    table = pl.read_csv(texts, infer_schema=False)
     numbers = [list(map(float, cell.split())) for cell in table["probability_H"]]
     assert numbers == found["probability_H"].to_list()
     piped = lexome("predict", output, proteins, "--quiet")
@@ -85,7 +85,7 @@ def test_bad_labels_of_residues_get_one_line_each(proteins, lexome, tmp_path):
         assert not (tmp_path / "r").exists()
         return done.error
 
-    assert "row 1 (p0)" in refused("--label", "id")
+    assert "row 1 (row_1)" in refused("--label", "id")
     assert "a label of 2 letters" in refused("--label", "id")
     assert "--ignore hides" in refused("--label", "states", "--ignore", "HEC-")
     assert "crop:9+9" in refused("--label", "states", "--long", "crop:9+9")
