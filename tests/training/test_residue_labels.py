@@ -7,9 +7,9 @@ import pytest
 from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
 from lexome.training.labelled import Columns, LabelledTable, read_labelled
+from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.residue_labels import IGNORED, ResidueReading, check_part_labels
-from lexome.training.residue_settings import for_task
-from lexome.training.settings import FinetuneSettings, choose_recipe
+from lexome.training.settings import FinetuneSettings
 
 
 def read(rows: list[tuple[str, object]], ignore: str = "", **options: object) -> LabelledTable:

@@ -320,8 +320,6 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> C
         longer = sum(len(sequence) > kept for sequence in table.sequences)
         what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
         return Count(what, longer)
-    if policy.kind == "window" and model.context is None:
-        return None
     pairs = zip(table.sequences, table.ids, strict=True)
     longer = sum(model.num_tokens(sequence, id) > limit for sequence, id in pairs)
     how = "split into overlapping windows" if policy.kind == "window" else "run whole"
