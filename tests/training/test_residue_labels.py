@@ -109,7 +109,7 @@ def test_a_part_needs_two_labels_that_training_has():
         ({"positive_share": 0.25}, "class-weights"),
         ({"composition": True}, "residues are answered"),
         ({"long": "crop:10+10"}, "every residue is answered"),
-        ({"both_strands": True}, "its own label"),
+        ({"both_strands": True}, "without `--strands both`"),
     ],
 )
 def test_settings_of_whole_sequences_are_refused(asked, word):

@@ -134,12 +134,8 @@ class FinetuneSettings:
                 "0: whole sequences are drawn, with all their residues",
                 "`--class-weights balanced`",
             )
-        for name, expected in (
-            ("composition", "false: residues are answered"),
-            ("both_strands", "one strand: each base has its own label"),
-        ):
-            if getattr(recipe, name):
-                raise InputError(name, f"true {task}", expected, "false")
+        if recipe.composition:
+            raise InputError("composition", f"true {task}", "false: residues are answered", "false")
         if self.model == "new:deepstarr":
             seen = f"{self.model} {task}"
             raise InputError("model", seen, "one that keeps every position", "`-m new:bpnet`")
