@@ -1,6 +1,5 @@
 """The main job where every residue has a label: learned, written down, predicted, judged."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,23 @@ from safetensors.torch import load_file
 from lexome.errors import InputError
 from lexome.evaluation.metrics import measure
 from lexome.results.residue_rows import explode_residues
+from lexome.sequence.alphabet import ALPHABETS
 from lexome.training import finetune as module
 from lexome.training import loop
+from lexome.training.answers import read_answers
 from lexome.training.artefact import load_artefact
 from lexome.training.clean import audit_run
 from lexome.training.estimators import SequenceClassifier
 from lexome.training.finetune import finetune
+from lexome.training.fit import Parts
 from lexome.training.fitted import predict_mean
 from lexome.training.judge_run import judge_run
+from lexome.training.judged import Judged
+from lexome.training.labelled import Columns, read_labelled
 from lexome.training.predict import predict
+from lexome.training.record import find_warnings
 from lexome.training.residue_baseline import load_residue_baseline, predict_residue_baseline
+from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import Run
 from tests.toy_residues import residue_table
 
@@ -272,16 +278,51 @@ def test_what_cannot_be_trained_on_is_refused(table, tmp_path):
     assert "per-residue" in start(table, "site", task="binary", ignore="-")
 
 
+@pytest.mark.usefixtures("without_report")
+@pytest.mark.parametrize("split", ["cluster", "random"])
+def test_parts_are_dealt_with_alike_shares_of_the_labels(split, table, tmp_path):
+    options = {**TINY, "split": split, "ignore": "-"}
+    run = finetune("new:cnn", table, "states", output=tmp_path / "r", **options)
+    parts = run.facts["split"]["parts"]
+    assert list(parts.values()) == pytest.approx([42, 6, 12], abs=2)
+    shares = [
+        counts["H"] / sum(counts.values())
+        for counts in (run.facts["balance"][part] for part in ("train", "test"))
+    ]
+    assert shares[0] == pytest.approx(shares[1], abs=0.08)
+
+
+def test_one_answer_to_every_residue_is_called_a_collapse(table):
+    columns = Columns(label=["states"])
+    data = read_labelled(table, columns, ALPHABETS["protein"], residues=ResidueReading("-"))
+    rows = np.arange(60)
+    parts = Parts(rows[:36], rows[36:48], rows[48:])
+    num = data.target.num_answers(parts.test)
+    flat, varied = np.tile([0.8, 0.1, 0.1], (num, 1)), np.eye(3)[np.arange(num) % 3]
+    judged = [Judged(n, "seed", {"test": f}, None) for n, f in (("a", flat), ("b", varied))]
+    found = find_warnings(data.target, parts, judged, False)
+    assert found == ["a gives one answer to (nearly) every residue."]
+
+
+def test_what_compares_sequences_refuses_a_run_of_residues(run):
+    with pytest.raises(InputError, match="answers residues"):
+        read_answers(run.directory)
+
+
 def test_estimators_refuse_labels_of_residues(table):
     with pytest.raises(InputError, match="per-residue"):
         SequenceClassifier().fit(table["sequence"].to_list(), table["states"].to_list())
 
 
-def test_intervals_draw_whole_families(run):
-    """Twenty copies of each residue's sequence would not make an interval narrower."""
+def test_intervals_draw_sequences_and_not_residues(run):
+    """Twelve proteins of about 35 residues: wider than as many independent residues would be."""
     entry = next(m for m in run.metrics["models"] if m["name"] == "ensemble")
+    rows = explode_residues(predictions(run), "-")
+    right = (rows["label"] == rows["prediction"]).to_numpy()
+    group_N = rows["id"].rank("dense").to_numpy().astype(np.int64) - 1
     found = entry["parts"]["test"]["accuracy"]
-    num = len(explode_residues(predictions(run), "-"))
-    alone = 1.96 * np.sqrt(found["value"] * (1 - found["value"]) / num)
-    assert found["high"] - found["low"] > 2 * alone * 0.8
-    assert json.loads((run.directory / "metrics.json").read_text()) == run.metrics
+    sums = np.stack([np.bincount(group_N, right), np.bincount(group_N)])
+    drawn = np.random.default_rng(0).integers(0, 12, (2000, 12))
+    hits, totals = sums[0][drawn].sum(1), sums[1][drawn].sum(1)
+    low, high = np.percentile(hits / totals, [2.5, 97.5])
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.01)
