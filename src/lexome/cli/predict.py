@@ -1,5 +1,6 @@
 """`lexome predict`: a saved run answers new sequences."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,13 +47,18 @@ def predict(
         _judge(run, source, label, (sequence, id), unknown, device, quiet, json)
         return
     if output is None:
+        from lexome.results.residue_rows import lists_as_text
         from lexome.results.tables import print_table
         from lexome.training.predict import predict_at_once
 
         table, summary = predict_at_once(run, source, unknown, device, sequence, id)
         _say_method(run, quiet)
         options.say_changes(summary, quiet)
-        print_table(table)
+        lists = [name for name, dtype in table.schema.items() if dtype.is_nested()]
+        if lists and sys.stdout.isatty():
+            table = table.drop(lists)
+            options.say("Shown", "without probabilities: `-o FILE.parquet` has them", quiet)
+        print_table(lists_as_text(table))
         return
     from lexome.training.predict import predict_file
 

@@ -89,7 +89,7 @@ def label_figures(
         "auroc": auroc,
         "auprc": auprc,
         "prevalence": positive / total,
-        "mcc": both * np.where(spread > 0, _ratio(product, spread), 0.0),
+        "mcc": both * np.where(spread > 0, _ratio(product, spread).clip(-1, 1), 0.0),
         "f1": _ratio(2 * hit, said + positive),
         "precision": _ratio(hit, said),
         "recall": recall,
@@ -176,7 +176,7 @@ def class_figures(
     true_spread = total**2 - np.square(true_RK).sum(axis=1)
     said_spread = total**2 - np.square(said_RK).sum(axis=1)
     spread = np.sqrt(true_spread) * np.sqrt(said_spread)
-    mcc = np.where(spread > 0, _ratio(product, spread), 0.0)
+    mcc = np.where(spread > 0, _ratio(product, spread).clip(-1, 1), 0.0)
     values = {
         "accuracy": right / total,
         "balanced_accuracy": macro["recall"],

@@ -11,10 +11,9 @@ from matplotlib.patches import Patch
 
 from lexome.plots import style
 
-LINE = 80  # residues
+SHORTEST_LINE, LONGEST_LINE = 40, 100  # residues
 MOST_LINES = 3  # of one sequence
 # The commonest label stays pale; the others take a colour each, in the order of the labels.
-PALE = "#e3e6ea"
 COLOURS = (*style.SERIES, "#7a5ea8", "#8c6d46", "#4d8f8c", "#a8464b")
 TRUTH, SAID, GAP = 0.0, 1.15, 0.12
 ROW = 58.0  # pixels of a line
@@ -44,18 +43,22 @@ def draw_strips(
         ignore: labels that are not judged.
     """
     others = [label for label in labels if label != pale]
-    colour_of = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(others)} | {pale: PALE}
+    colour_of = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(others)} | {
+        pale: style.RULE
+    }
+    longest = max(len(strip.truth) for strip in strips)
+    line = min(max(longest, SHORTEST_LINE), LONGEST_LINE)
     lines = [
         (strip, start)
         for strip in strips
-        for start in range(0, min(len(strip.truth), LINE * MOST_LINES), LINE)
+        for start in range(0, min(len(strip.truth), line * MOST_LINES), line)
     ]
     with style.look():
-        heights = [ROW + 20 * (start == 0) for _, start in lines]
-        figure = style.new_figure(style.WIDTH, 34 + sum(heights))
-        panels = figure.subplots(len(lines), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, (strip, start), height in zip(panels, lines, heights, strict=True):
-            _draw_line(axes, strip, start, colour_of, ignore, height)
+        height = 34 + sum(ROW + 20 * (start == 0) for _, start in lines)
+        figure = style.new_figure(style.WIDTH, height)
+        panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
+        for axes, (strip, start) in zip(panels, lines, strict=True):
+            _draw_line(axes, strip, slice(start, start + line), colour_of, ignore)
         handles = [
             Patch(facecolor=colour_of[label], label=name)
             for label, name in zip(labels, names, strict=True)
@@ -66,10 +69,10 @@ def draw_strips(
 
 
 def _draw_line(
-    axes: Axes, strip: Strip, start: int, colour_of: dict[str, str], ignore: str, height: float
+    axes: Axes, strip: Strip, part: slice, colour_of: dict[str, str], ignore: str
 ) -> None:
     """One stretch of a sequence: letters, truth, prediction and what was missed."""
-    part = slice(start, start + LINE)
+    start, line = part.start, part.stop - part.start
     truth, said = strip.truth[part], strip.said[part]
     for top, text in ((TRUTH, truth), (SAID, said)):
         for label, first, length in runs_of(text):
@@ -78,7 +81,7 @@ def _draw_line(
                     [(first + 0.04, length - 0.08)], (top, 1.0), color=colour_of[label], lw=0
                 )
     for at, letter in enumerate(strip.sequence[part]):
-        axes.text(at + 0.5, TRUTH - 0.2, letter, ha="center", fontsize=7.5, color=style.QUIET)
+        axes.text(at + 0.5, TRUTH - 0.2, letter, ha="center", fontsize=7, color=style.QUIET)
     missed = [
         at + 0.5
         for at, (true, given) in enumerate(zip(truth, said, strict=True))
@@ -86,24 +89,24 @@ def _draw_line(
     ]
     axes.plot(missed, [SAID + 1.38] * len(missed), "o", ms=2.6, color=style.INK, mew=0)
     if start == 0:
-        axes.set_title(_heading(strip, ignore), fontsize=style.SMALL, pad=4)
+        axes.set_title(_heading(strip, line * MOST_LINES, ignore), fontsize=style.SMALL, pad=4)
     marked = [at for at in range(len(truth)) if (start + at + 1) % 10 == 0 or start + at == 0]
     axes.set_xticks([at + 0.5 for at in marked], [str(start + at + 1) for at in marked], fontsize=8)
     axes.set_yticks([TRUTH + 0.5, SAID + 0.5], ["truth", "predicted"], fontsize=9)
-    axes.set_xlim(0, LINE)
+    axes.set_xlim(0, line)
     axes.set_ylim(SAID + 1.6, TRUTH - 1.0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="both", pad=2)
 
 
-def _heading(strip: Strip, ignore: str) -> str:
+def _heading(strip: Strip, most: int, ignore: str) -> str:
     """Name, length, and how many of its judged residues are right."""
     pairs = [pair for pair in zip(strip.truth, strip.said, strict=True) if pair[0] not in ignore]
     right = sum(true == given for true, given in pairs)
     said = f"{style.short(strip.name, 40)}   {right:,} of {len(pairs):,} right"
-    if len(strip.truth) > LINE * MOST_LINES:
-        said += f"; the first {LINE * MOST_LINES} of {len(strip.truth):,} residues"
+    if len(strip.truth) > most:
+        said += f"; the first {most} of {len(strip.truth):,} residues"
     return said
 
 

@@ -166,8 +166,10 @@ MEANINGS = {
     DIGEST: "the sequence in 16 letters, by which it is known again",
     FOLD: "which of several folds the row is in, from 0; empty for a row that is in none",
     REASON: "why there is no result for the row; empty where there is one",
-    PROBABILITY: "predicted probability of the positive class, or of the predicted one",
-    PREDICTION: "predicted class or classes, by the saved threshold",
+    PROBABILITY: "predicted probability of the positive class, or of the predicted one; "
+    "a list where residues are answered",
+    PREDICTION: "predicted class or classes, by the saved threshold; "
+    "a letter for each residue where these are answered",
     VALUE: "predicted number (regression), or the value of a metric",
     VECTOR: "embedding of the whole sequence",
     LOG_LIKELIHOOD: "logarithm of the probability of the tokens that the rule scores, summed; "

@@ -78,6 +78,13 @@ def read_answers(directory: str | Path, part: str = "test") -> RunAnswers:
         raise InputError(
             str(directory), "no finished run", "directories of `lexome finetune`", "finishing it"
         ) from error
+    if run.facts.get("unit") == "residue":
+        raise InputError(
+            str(directory),
+            "a run that answers residues, which keeps one model's answers alone",
+            "runs with an answer a sequence",
+            "metrics.json, which has its comparison with the baseline",
+        )
     path = directory / ANSWERS
     if not path.exists():
         raise InputError(

@@ -17,7 +17,7 @@ from lexome.errors import CheckpointError, LexomeError
 from lexome.results.files import atomic_path, write_json
 from lexome.tokenizers.kinds import build_tokenizer
 from lexome.training.adapters import Adapter, moving_tensors, put_on
-from lexome.training.budget import TokenBudget
+from lexome.training.budget import MOST_VECTORS, TokenBudget
 from lexome.training.fitted import Fitted
 from lexome.training.frozen import FrozenModel
 from lexome.training.objectives import Objective
@@ -141,6 +141,8 @@ def _setup(
     dtype = Reasoned(str(config["dtype"]), "the dtype of the run's predictions")
     context = config["context"]
     budget = TokenBudget(settings.recipe.micro_tokens)
+    if config["family"] == "residues":
+        budget.limit(MOST_VECTORS)
     adapter = Adapter(**_dict(config["adapter"])) if config.get("adapter") else None
     return Setup(
         str(config["family"]),

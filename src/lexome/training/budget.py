@@ -11,6 +11,8 @@ from lexome.errors import EnvironmentProblem
 from lexome.training.examples import Examples, Rows, micro_batches
 
 Result = TypeVar("Result")
+# Vectors of residues at once: a recipe for one vector a sequence names no bound for them.
+MOST_VECTORS = 65_536
 Announce = Callable[[str, str], None]  # what it is about, and what is to be said
 
 
@@ -28,6 +30,10 @@ class TokenBudget:
         self.tokens = self.asked = tokens
         self.announce = announce
         self._at_work: tuple[list[str], int] = ([], 0)  # names and tokens of the rows in work
+
+    def limit(self, tokens: int) -> None:
+        """Ask for at most so many."""
+        self.tokens = self.asked = min(self.tokens, tokens)
 
     def micro_batches(self, examples: Examples, rows: Rows) -> Iterator[Rows]:
         """Places in `rows` in runs that keep to the budget."""

@@ -31,6 +31,7 @@ from lexome.training.in_memory import (
     read_classes,
     read_numbers,
     read_texts,
+    refuse_residue_labels,
 )
 from lexome.training.recipes import choose_recipe
 from lexome.training.settings import FinetuneSettings
@@ -303,6 +304,7 @@ class SequenceClassifier(ClassifierMixin, _SequenceEstimator):  # type: ignore[m
     def fit(self, X: Any, y: Any) -> Self:
         """Train; returns the estimator itself."""
         texts = self._texts(X, reset=True)
+        refuse_residue_labels(texts, y)
         self.classes_, target = read_classes(y)
         self._fit(texts, target)
         return self

@@ -116,6 +116,25 @@ def read_classes(y: Any) -> tuple[NDArray[Any], Target]:
     return classes, Target(task, tuple(map(str, classes)), index_N.astype(np.int64), False)  # type: ignore[arg-type]
 
 
+def refuse_residue_labels(texts: Sequence[str], y: Any) -> None:
+    """Refuse labels with a letter for each residue, which look like as many classes as rows.
+
+    Raises:
+        InputError: every label is a text as long as its sequence, and most are said once only.
+    """
+    labels = y if isinstance(y, list | tuple) else list(np.asarray(y, dtype=object).ravel())
+    if len(labels) != len(texts) or not all(isinstance(label, str) for label in labels):
+        return
+    fits = all(len(label) == len(text) for label, text in zip(labels, texts, strict=True))
+    if fits and 2 * len(set(labels)) > len(labels) and max(map(len, labels)) > 1:
+        raise InputError(
+            "y",
+            "labels with a letter for each residue",
+            "one class a sequence",
+            "`lexome.finetune(..., task='per-residue')`, which answers every residue",
+        )
+
+
 def read_numbers(y: Any) -> Target:
     """One finite number a row.
 

@@ -118,21 +118,22 @@ def clean_labelled(
     kept = [i for i, sequence in zip(kept, cleaned, strict=True) if sequence]
     sequences = [sequence for sequence in cleaned if sequence]
     _check_ids(raw, kept)
-    hidden = 0
+    num_whole = len(sequences)
     if residues is not None:
         raw, kept, sequences = _learnable(raw, kept, sequences, residues)
-        hidden = sum(map(bool, cleaned)) - len(kept)
     labels = [[spell(column[i]) for column in raw.labels] for i in kept]
     split = None if raw.split is None else [raw.split[i] for i in kept]
     survivors, repeats, conflicts = _drop_repeats(sequences, labels, split)
     counts = [
-        Count("empty sequences dropped", raw.num_empty() + len(cleaned) - len(sequences)),
+        Count("empty sequences dropped", raw.num_empty() + len(cleaned) - num_whole),
         Count("rows without a label dropped", raw.num_unlabelled(len(cleaned))),
         Count("repeated rows merged (same sequence, same label)", repeats),
         Count("rows with conflicting labels dropped (same sequence)", conflicts),
-        Count("rows with ignored labels only dropped", hidden),
         *mapped,
     ]
+    if residues is not None:
+        hidden = Count("rows with ignored labels only dropped", num_whole - len(sequences))
+        counts.insert(4, hidden)
     if not survivors:
         raise InputError(raw.where, "no usable row", "sequences with labels", "another table")
     final = [kept[i] for i in survivors]
@@ -319,8 +320,6 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> C
         longer = sum(len(sequence) > kept for sequence in table.sequences)
         what = f"longer than {kept:,}: first {policy.head:,} + last {policy.tail:,} residues kept"
         return Count(what, longer)
-    if policy.kind == "window" and model.context is None:
-        return None
     pairs = zip(table.sequences, table.ids, strict=True)
     longer = sum(model.num_tokens(sequence, id) > limit for sequence, id in pairs)
     how = "split into overlapping windows" if policy.kind == "window" else "run whole"

@@ -23,7 +23,7 @@ from lexome.sequence.composition import compositions
 from lexome.tokenizers.interface import TokenIds, Tokenizer
 from lexome.tokenizers.kinds import letter_tokenizer
 from lexome.training.adapters import ADAPTERS, Adapter, choose_adapter, put_on
-from lexome.training.budget import Announce, TokenBudget, say_nothing
+from lexome.training.budget import MOST_VECTORS, Announce, TokenBudget, say_nothing
 from lexome.training.examples import Examples, encode_examples
 from lexome.training.frozen import FrozenModel
 from lexome.training.pieces import MOST_PLACES, cut_pieces, whole_pieces
@@ -116,6 +116,8 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
     if settings.method == "frozen":
         reads_residues = settings.recipe.head_convolutions or settings.answers_residues
         family = "residues" if reads_residues else "features"
+    if family == "residues":
+        shared[0].limit(MOST_VECTORS)
     if family == "features":
         dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
     tokenizer = checkpoint.tokenizer
