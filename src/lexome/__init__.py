@@ -28,6 +28,7 @@ _HOMES = {
     "split": "lexome.evaluation.split_table",
     "audit": "lexome.evaluation.audit",
     "finetune": "lexome.training.finetune",
+    "probe": "lexome.training.probe",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
     "SequenceRegressor": "lexome.training.estimators",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune
     from lexome.training.predict import predict as predict
+    from lexome.training.probe import probe as probe
 
 
 def __getattr__(name: str) -> Any:

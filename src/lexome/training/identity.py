@@ -33,12 +33,17 @@ def identify(
         "dtype": setup.dtype.choice,
         "weights": "new" if card is None else _digest(json.dumps(card)),
         "lexome": __version__,
-        "rows": _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair)),
+        "rows": digest_rows(data),
         "labels": _digest(
             data.target.task, *data.target.labels, np.ascontiguousarray(data.target.values)
         ),
         "parts": _digest(*parts),
     }
+
+
+def digest_rows(data: LabelledTable) -> str:
+    """A hash of the ids and sequences."""
+    return _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair))
 
 
 def fingerprint_of(identity: Identity) -> str:
