@@ -23,8 +23,8 @@ COLOURS = ["#f4f6f8", "#c3dcee", "#7fb4da", "#2f83be", "#0a4f86"]
 def draw_atlas(atlas: pl.DataFrame, model: str, metric: str) -> Figure:
     """A heat map a head; below each what composition says, and the best of untrained weights.
 
-    `atlas` has the columns model, layer, pooling, head, value and chosen. The scale begins at the
-    smallest value shown.
+    `atlas` has the columns model, layer, pooling, head, value and chosen. The scale ends at the
+    best value; what is far below the middle of all is lightest alike.
     """
     own = atlas.filter(pl.col("model") == model)
     heads = own["head"].unique(maintain_order=True).to_list()
@@ -37,6 +37,9 @@ def draw_atlas(atlas: pl.DataFrame, model: str, metric: str) -> Figure:
     values = atlas["value"].to_numpy()
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    # A few cells that know nothing would take the colours from all others.
+    middle = float(np.median(finite)) if len(finite) else 0.0
+    low = max(low, high - 3 * (high - middle))
     norm = Normalize(low, high if high > low else low + 1e-6)
     colours = LinearSegmentedColormap.from_list("atlas", COLOURS)
     cell = min(CELL, TALLEST / len(layers))

@@ -112,6 +112,9 @@ STEP = "step"
 LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
+TRIAL = "trial"
+STATE = "state"
+TRIAL_SECONDS = "trial_seconds"
 # one run beside another
 RUN = "run"
 DIFFERENCE = "difference"
@@ -257,7 +260,10 @@ MEANINGS = {
     STEP: "updates of the weights so far",
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
-    BEST: "whether this is the epoch whose weights were kept",
+    BEST: "whether this is the epoch whose weights were kept, or the trial whose setting was",
+    TRIAL: "number of a trial of a search, from 0, which is the recipe's own setting",
+    STATE: "whether a trial was completed, or pruned as worse than most at the same epoch",
+    TRIAL_SECONDS: "time that a trial took",
     RUN: "name of a training run",
     DIFFERENCE: "estimate less that of the run named in `against`",
     P: "two-sided p value of the difference",
@@ -295,6 +301,7 @@ PREFIXES = {  # families of columns, one for each label or dimension
     "threshold_": "threshold of one label: threshold_<label>",
     "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>; "
     "in the files of a probe, one layer's vector: vector_<layer>_<pooling>",
+    "setting_": "a value that a search tried: setting_<name of the value>",
     "fold_": "this figure within one fold: fold_<fold>",
     "low_": "lower end of the 95 % interval of a metric: low_<metric>",
     "high_": "upper end of the 95 % interval of a metric: high_<metric>",

@@ -2,7 +2,7 @@
 
 # Letters: R seeds, N rows.
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,15 +70,22 @@ def fit_seeds(
     parts: Parts,
     folder: Path,
     quiet: bool = True,
+    watch: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Fits:
     """Train a network a seed.
 
-    States are kept in `folder`; a finished seed is not trained again.
+    States are kept in `folder`; a finished seed is not trained again. `watch` is told of every
+    epoch, and may raise to end the training.
     """
     recipe = settings.recipe
     objective = make_objective(
         target, parts.train, recipe.smoothing, recipe.class_weights, recipe.positive_share
     )
+
+    def log(entry: dict[str, Any]) -> None:
+        _log(folder / "log.jsonl", entry)
+        watch(entry)
+
     train_rows = examples.of_sequences(parts.train)
     networks: list[Predictor] = []
     history: list[dict[str, Any]] = []
@@ -101,7 +108,7 @@ def fit_seeds(
             dtype=setup.dtype.choice,
             judge=lambda found: _judge(target, parts.validation, found),
             monitor=MONITORS[target.task],
-            log=lambda entry: _log(folder / "log.jsonl", entry),
+            log=log,
             budget=setup.budget,
         )
         label = f"Training   seed {number}/{settings.seeds}"
