@@ -25,7 +25,7 @@ TABLE = motif_table(80, scrambled=False, lengths=(10, 20))
 @pytest.fixture(autouse=True)
 def without_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than training a toy; one test looks at the page."""
-    if "with_report" not in request.keywords:
+    if "report_shows" not in request.node.name:
         monkeypatch.setattr(finetuning, "write_finetune_report", lambda folder: None)
 
 
@@ -84,7 +84,10 @@ def test_trials_are_given_no_test_row(tmp_path: Path, monkeypatch) -> None:
     assert seen == set(kept["sequence"])
     # other labels in the test part change nothing but what is said of it
     flipped = TABLE.with_columns(
-        pl.when(pl.col("part") == "test").then(1 - pl.col("label")).otherwise("label").alias("label")
+        pl.when(pl.col("part") == "test")
+        .then(1 - pl.col("label"))
+        .otherwise("label")
+        .alias("label")
     )
     other = searched(tmp_path / "two", 3, flipped)
     assert trials(other).equals(trials(first))
@@ -192,7 +195,6 @@ def test_residues_are_taken_with_their_rows() -> None:
     assert part.residues.bounds_N1.tolist() == [0, 2, 5]
 
 
-@pytest.mark.with_report
 def test_the_report_shows_the_search(tmp_path: Path) -> None:
     run = searched(tmp_path / "run", 3)
     page = run.report.read_text()

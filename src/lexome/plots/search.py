@@ -1,6 +1,7 @@
 """A search of hyper-parameters: the best figure so far, and the figure over each value tried."""
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,14 +27,10 @@ def draw_search(table: pl.DataFrame, metric: str) -> Figure:
     across = math.ceil(len(names) / rows)
     with style.look():
         figure = style.new_figure(style.WIDTH, 236 + 176 * rows)
-        panels = figure.subplot_mosaic(
-            [["all"] * across]
-            + [
-                [names[i] if i < len(names) else "." for i in range(k, k + across)]
-                for k in range(0, rows * across, across)
-            ],
-            height_ratios=[1.15] + [1.0] * rows,
-        )
+        mosaic: Any = [["all"] * across]
+        for first in range(0, rows * across, across):
+            mosaic.append([*names[first : first + across], *["."] * across][:across])
+        panels = figure.subplot_mosaic(mosaic, height_ratios=[1.15] + [1.0] * rows)
         _draw_course(panels["all"], table, metric)
         for number, name in enumerate(names):
             axes = panels[name]

@@ -42,14 +42,14 @@ WORST = -1.0  # in place of an undefined figure: below every AUPRC and correlati
 class Search(NamedTuple):
     """What is to be searched, checked before any work."""
 
-    count: int
+    num_trials: int
     space: Space
 
     @property
     def spelled(self) -> str:
         """What makes it the same search."""
         ranges = ", ".join(f"{name} {tuple(one)}" for name, one in self.space.ranges.items())
-        return f"{self.count} trials over {ranges}"
+        return f"{self.num_trials} trials over {ranges}"
 
 
 class Searched(NamedTuple):
@@ -106,7 +106,7 @@ def run_search(
     monitor = MONITORS[target.task]
     study = _open_study(work / JOURNAL)
     examples: Examples | None = None
-    while (number := len(_finished(study))) < search.count:
+    while (number := len(_finished(study))) < search.num_trials:
         if examples is None:  # vectors of a frozen backbone serve all trials
             cache = work / "features.parquet"
             examples = make_examples(setup, settings, ids, sequences, target.values, cache, quiet)
@@ -126,11 +126,14 @@ def run_search(
         said = ", ".join(f"{name} {value:g}" for name, value in values.items())
         announce(
             "Search",
-            f"{number + 1}/{search.count}  {monitor} {_figure(study.trials[trial.number]):.4f} "
+            f"{number + 1}/{search.num_trials}  {monitor} {_figure(study.trials[trial.number]):.4f} "
             f"{state}  (best {best.value:.4f})  {said}",
         )
     table = tabulate(_finished(study), search.space, study.best_trial.number)
-    facts = {"monitor": monitor, "method": f"TPE, median pruning (optuna {optuna.__version__})"}
+    facts: dict[str, Any] = {
+        "monitor": monitor,
+        "method": f"TPE, median pruning (optuna {optuna.__version__})",
+    }
     write_table(table, folder / "search.parquet", facts)
     best_row = table.filter(columns.BEST).row(0, named=True)
     chosen: Values = _values(study.best_trial, search.space)
