@@ -128,7 +128,9 @@ def probe(
     folds = make_folds(
         data, splitting, asked.folds, lists, alphabet.kmers, asked.seed, asked.clusters
     )
-    _announce(announce, data, num_clean, folds, lengths and f"{lengths.number:,} {lengths.what}")
+    _announce(
+        announce, data, num_clean, folds, lengths and f"{lengths.number:,} sequences {lengths.what}"
+    )
     made_of: dict[str, object] = {
         "model": loaded.card.sha256,
         "dtype": asked.dtype,
@@ -291,7 +293,7 @@ def _announce(
     counted = [f"{count.number:,} {count.what}" for count in data.cleaning if count.number]
     announce("Cleaning", "; ".join(counted) or "nothing to clean")
     if long:
-        announce("Length", f"sequences {long}")
+        announce("Length", long)
     groups = len(np.unique(folds.group_N))
     announce("Groups", f"{groups:,} of similar sequences, by {folds.how}")
     if len(folds.test):

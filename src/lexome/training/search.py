@@ -126,8 +126,8 @@ def run_search(
         said = ", ".join(f"{name} {value:g}" for name, value in values.items())
         announce(
             "Search",
-            f"{number + 1}/{search.num_trials}  {monitor} {_figure(study.trials[trial.number]):.4f} "
-            f"{state}  (best {best.value:.4f})  {said}",
+            f"{number + 1}/{search.num_trials}  {monitor} "
+            f"{_figure(study.trials[trial.number]):.4f} {state}  (best {best.value:.4f})  {said}",
         )
     table = tabulate(_finished(study), search.space, study.best_trial.number)
     facts: dict[str, Any] = {
