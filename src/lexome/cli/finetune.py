@@ -96,6 +96,10 @@ def finetune(
             help="Long sequences: crop:HEAD+TAIL, whole, refuse; window if frozen or per-residue."
         ),
     ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(help="So many trials first, for the setting that validates best; one seed."),
+    ] = None,
     alphabet: Annotated[
         str, typer.Option(help="What a new model reads: protein, dna, rna; auto: by the letters.")
     ] = "auto",
@@ -159,6 +163,7 @@ def finetune(
         test=_values(test),
         seeds=seeds,
         seed=seed,
+        search=search,
         alphabet=alphabet,
         unknown=unknown,
         long=long,
@@ -190,6 +195,7 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/focal \\
       --loss focal --focal-gamma 2 --class-weights balanced
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
+  lexome finetune proteins.csv --label Mitochondrion --search 30 -o runs/searched
   lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
   lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru
   lexome finetune structures.csv --label structure --task per-residue --ignore '-?' -o runs/ss

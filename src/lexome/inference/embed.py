@@ -140,7 +140,7 @@ def embed_records(
             prepared = prepare(model, record, recipe, policy, counts)
             tokens = prepared.tokens
             inner = tokens[tokenizer.inner]
-            windows = _windows(model, len(inner), policy)
+            windows = windows_of(model, len(inner), policy)
             waiting.append((record.id, prepared, windows))
             for window in windows:
                 parts = [tokens[: tokenizer.num_before], inner[window.start : window.end]]
@@ -154,8 +154,8 @@ def embed_records(
         id, prepared, windows = waiting.pop(0)
         values = result
         if keep_tokens:
-            parts = [_kept(result, windows[0])]
-            parts += [_kept(next(results), window) for window in windows[1:]]
+            parts = [kept_part(result, windows[0])]
+            parts += [kept_part(next(results), window) for window in windows[1:]]
             values = _pool(np.concatenate(parts), recipe.pooling)
         if not np.isfinite(values).all():
             raise InputError(id, "a NaN in its vector", "finite values", "`--dtype fp32`")
@@ -286,7 +286,8 @@ def check_layer(model: Model, layer: int) -> int:
     return layer % (last + 1)
 
 
-def _windows(model: Model, length: int, policy: LongPolicy) -> list[Window]:
+def windows_of(model: Model, length: int, policy: LongPolicy) -> list[Window]:
+    """The windows in which a sequence of so many tokens goes through; one unless asked for more."""
     if policy.kind == "window":
         return plan_windows(length, model.card.context - model.tokenizer.num_specials)
     return [Window(0, length, 0, length)]
@@ -328,7 +329,8 @@ def residue_vectors(model: Model, recipe: Recipe) -> Callable[[Packed], list[Flo
     return compute
 
 
-def _kept(residues_LD: FloatArray, window: Window) -> FloatArray:
+def kept_part(residues_LD: FloatArray, window: Window) -> FloatArray:
+    """The residues that are taken from this window."""
     return residues_LD[window.keep_start - window.start : window.keep_end - window.start]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from lexome.reports import headline, pictures, residues, sections, tables
 from lexome.reports.page import Html, Section, join, paragraph, section, text, whole_page
 from lexome.reports.run_files import Run, read_run
+from lexome.reports.search import search_section
 from lexome.results.files import write_text
 
 
@@ -29,6 +30,7 @@ def finetune_page(run: Run) -> str:
         sections.data_section(run),
         pictures.balance_section(run),
         sections.split_section(run),
+        search_section(run),
         pictures.learning_section(run),
         pictures.scatter_section(run) if is_regression else pictures.curves_section(run),
         pictures.confusion_section(run) if run.task in {"binary", "multiclass"} else None,

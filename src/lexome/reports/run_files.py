@@ -46,6 +46,7 @@ class Run(NamedTuple):
     by_sequence: pl.DataFrame  # always a row a sequence
     history: pl.DataFrame | None
     audit: pl.DataFrame | None
+    trials: pl.DataFrame | None  # of a search
     comparison: dict[str, Any]  # with the baseline, of metrics.json; empty where there is none
 
     @property
@@ -115,6 +116,7 @@ def read_run(folder: Path) -> Run:
         by_sequence=by_sequence,
         history=_read_table(folder / "history.parquet", needed=False),
         audit=_read_table(folder / "audit.csv", needed=False),
+        trials=_read_table(folder / "search.parquet", needed=False),
         comparison=metrics.get("comparison") or {},
     )
 

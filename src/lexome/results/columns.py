@@ -93,6 +93,12 @@ COSINE = "cosine"
 DISTANCE = "distance"
 # metrics and curves
 METRIC = "metric"
+LAYER = "layer"
+POOLING = "pooling"
+HEAD = "head"
+SETTING = "setting"
+CHOSEN = "chosen"
+CHOSEN_SHARE = "chosen_share"
 ESTIMATE = "estimate"
 LOW = "low"
 HIGH = "high"
@@ -106,6 +112,9 @@ STEP = "step"
 LOSS = "loss"
 SECONDS = "seconds"
 BEST = "best"
+TRIAL = "trial"
+STATE = "state"
+TRIAL_SECONDS = "trial_seconds"
 # one run beside another
 RUN = "run"
 DIFFERENCE = "difference"
@@ -243,6 +252,12 @@ MEANINGS = {
     SAME_LABEL: "whether both rows of a pair have the same label",
     LEAK: "how a row leaks: exact copy, reverse complement or near copy",
     METRIC: "name of a figure of merit",
+    LAYER: "hidden layer, 0 the embeddings; empty for what is no model's",
+    POOLING: "how one vector was made of a sequence's tokens",
+    HEAD: "small model that was trained on vectors: linear, knn or mlp",
+    SETTING: "what each fold chose for the head in its own training rows",
+    CHOSEN: "whether this is the cell with the best figure",
+    CHOSEN_SHARE: "share of the resamples in which this cell was the best",
     ESTIMATE: "value of the metric on all rows",
     LOW: "lower end of the 95 % interval",
     HIGH: "upper end of the 95 % interval",
@@ -255,7 +270,10 @@ MEANINGS = {
     STEP: "updates of the weights so far",
     LOSS: "mean loss over the rows, in nats",
     SECONDS: "time since the start of the run",
-    BEST: "whether this is the epoch whose weights were kept",
+    BEST: "whether this is the epoch whose weights were kept, or the trial whose setting was",
+    TRIAL: "number of a trial of a search, from 0, which is the recipe's own setting",
+    STATE: "whether a trial was completed, or pruned as worse than most at the same epoch",
+    TRIAL_SECONDS: "time that a trial took",
     RUN: "name of a training run",
     DIFFERENCE: "estimate less that of the run named in `against`",
     P: "two-sided p value of the difference",
@@ -298,7 +316,10 @@ PREFIXES = {  # families of columns, one for each label or dimension
     "probability_": "predicted probability of one class or label: probability_<label>",
     "prediction_": "predicted value of one label: prediction_<label>",
     "threshold_": "threshold of one label: threshold_<label>",
-    "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>",
+    "vector_": "one dimension of a vector, where a format has no lists: vector_<number from 1>; "
+    "in the files of a probe, one layer's vector: vector_<layer>_<pooling>",
+    "setting_": "a value that a search tried: setting_<name of the value>",
+    "fold_": "this figure within one fold: fold_<fold>",
     "low_": "lower end of the 95 % interval of a metric: low_<metric>",
     "high_": "upper end of the 95 % interval of a metric: high_<metric>",
     "input_": "a column of the user's own table that is carried along: input_<column>",

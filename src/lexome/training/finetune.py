@@ -58,6 +58,7 @@ from lexome.training.run_folder import (
     read_run,
     tidy,
 )
+from lexome.training.search import plan_search, run_search
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import (
     Setup,
@@ -92,6 +93,7 @@ def finetune(
     test: Sequence[object] = (),
     seeds: int = 3,
     seed: int = 1,
+    search: int | None = None,
     alphabet: str = "auto",
     unknown: str = "refuse",
     long: str | None = None,
@@ -122,6 +124,8 @@ def finetune(
         split: cluster (default), column:NAME, chromosome:NAME or random.
         train, validation, test: values of the split column for each part.
         seeds: how many times to train, from `seed` on; `predict` averages them.
+        search: so many trials first, for the setting that validates best; values that are given
+            here stay as they are.
         alphabet: what a new model reads: protein, dna, rna, or auto, told by the letters.
         unknown: letters outside the alphabet: refuse or map.
         long: refuse, whole, window (frozen or per-residue) or crop:HEAD+TAIL.
@@ -160,6 +164,8 @@ def finetune(
     setup = make_setup(settings, announce)
     if long is None:
         settings = suit_lengths(settings, setup)
+    given = {name for name, value in asked.items() if value is not None}
+    plan = plan_search(search, settings, setup, given)
     letters = setup.tokenizer.alphabet
     residues = ResidueReading(ignore) if settings.answers_residues else None
     data = clean_labelled(raw, letters, settings.unknown, settings.task, positive, residues)
@@ -170,7 +176,7 @@ def finetune(
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
     parts = _split(data, splitting, settings, letters)
-    identity = identify(settings, setup, data, parts)
+    identity = identify(settings, setup, data, parts) | ({"search": plan.spelled} if plan else {})
     finished = already_done(output, identity, overwrite)
     if finished is not None:
         tidy(output)
@@ -218,6 +224,10 @@ def finetune(
     folder = open_folder(output, identity, overwrite)
     chosen = chosen_name(settings.all_seeds)
     with keep_randomness(), translate_disk_errors(folder):
+        if plan:
+            found = run_search(plan, settings, setup, data, parts, folder, announce, quiet)
+            settings, setup = found.settings, found.setup
+            facts |= {"settings": settings.flat(), "search": found.facts}
         judged, fitted = _train_and_judge(
             data, parts, settings, setup, folder, quiet, announce, facts
         )

@@ -2,7 +2,7 @@
 
 # Letters: R seeds, N rows.
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,10 +71,12 @@ def fit_seeds(
     parts: Parts,
     folder: Path,
     quiet: bool = True,
+    watch: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Fits:
     """Train a network a seed.
 
-    States are kept in `folder`; a finished seed is not trained again.
+    States are kept in `folder`; a finished seed is not trained again. `watch` is told of every
+    epoch, and may raise to end the training.
     """
     recipe = settings.recipe
     objective = make_objective(
@@ -85,6 +87,11 @@ def fit_seeds(
         recipe.positive_share,
         settings.gamma,
     )
+
+    def log(entry: dict[str, Any]) -> None:
+        _log(folder / "log.jsonl", entry)
+        watch(entry)
+
     train_rows = examples.of_sequences(parts.train)
     networks: list[Predictor] = []
     history: list[dict[str, Any]] = []
@@ -107,7 +114,7 @@ def fit_seeds(
             dtype=setup.dtype.choice,
             judge=lambda found: _judge(target, parts.validation, found),
             monitor=MONITORS[target.task],
-            log=lambda entry: _log(folder / "log.jsonl", entry),
+            log=log,
             budget=setup.budget,
         )
         label = f"Training   seed {number}/{settings.seeds}"

@@ -35,7 +35,7 @@ def identify(
         "dtype": setup.dtype.choice,
         "weights": "new" if card is None else _digest(json.dumps(card)),
         "lexome": __version__,
-        "rows": _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair)),
+        "rows": digest_rows(data),
         "labels": _digest(
             data.target.task, *data.target.labels, np.ascontiguousarray(data.target.values)
         ),
@@ -56,6 +56,11 @@ def known_to(theirs: Identity) -> Identity:
         if one.default is not MISSING and one.name not in LEFT_OUT
     }
     return plain | theirs
+
+
+def digest_rows(data: LabelledTable) -> str:
+    """A hash of the ids and sequences."""
+    return _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair))
 
 
 def fingerprint_of(identity: Identity) -> str:
