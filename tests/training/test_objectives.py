@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lexome.training.objectives import loss_sum, make_objective, read_outputs
+from lexome.errors import InputError
+from lexome.training.objectives import check_loss, loss_sum, make_objective, read_outputs
 from lexome.training.target import Target
 
 BINARY = Target("binary", ("0", "1"), np.array([0, 0, 0, 1]), False)
@@ -15,8 +16,9 @@ TAGS = Target("multilabel", ("a", "b"), np.array([[1, 0], [0, 0], [0, 0], [0, 1]
 NUMBERS = Target("regression", (), np.array([1.0, 3.0, 5.0]), False)
 
 
-def objective(target, smoothing=0.0, weighting="none", share=0.0):
-    return make_objective(target, np.arange(len(target.values)), smoothing, weighting, share)
+def objective(target, smoothing=0.0, weighting="none", share=0.0, gamma=0.0):
+    rows = np.arange(len(target.values))
+    return make_objective(target, rows, smoothing, weighting, share, gamma)
 
 
 def test_the_binary_loss_is_the_negative_log_likelihood():
@@ -59,6 +61,87 @@ def test_the_loss_of_classes_labels_and_numbers_by_hand():
     made = objective(NUMBERS)  # mean 3, deviation sqrt(8 / 3)
     loss = loss_sum(made, torch.tensor([[0.0]]), np.array([5.0]))
     assert float(loss) == pytest.approx(4 / (8 / 3))
+
+
+FOCAL = [
+    (BINARY, [[-1.3], [0.4], [2.0], [0.0]], [1, 0, 1, 0]),
+    (THREE, [[0.0, 0.7, -1.0], [2.0, -0.3, 0.1]], [1, 2]),
+    (TAGS, [[0.2, -1.0], [3.0, 0.5]], [[1, 0], [0, 1]]),
+]
+
+
+def focal_by_hand(target, outputs, truth, gamma, weights):
+    """- alpha (1 - p_t)^gamma log p_t of Lin et al. 2017, in float64; mean over labels."""
+    x, y = np.array(outputs), np.array(truth)
+    if target.task == "multiclass":
+        p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        true = p[np.arange(len(y)), y]
+        alpha = np.ones(3) if weights is None else weights
+        return -(alpha[y] * (1 - true) ** gamma * np.log(true)).sum()
+    x = x[:, 0] if target.task == "binary" else x
+    p = 1 / (1 + np.exp(-x))
+    true = np.where(y == 1, p, 1 - p)
+    alpha = np.where(y == 1, 1.0 if weights is None else weights, 1.0)
+    losses = -alpha * (1 - true) ** gamma * np.log(true)
+    return losses.sum() if losses.ndim == 1 else losses.mean(axis=1).sum()
+
+
+@pytest.mark.parametrize(("target", "outputs", "truth"), FOCAL)
+@pytest.mark.parametrize("weighting", ["none", "balanced"])
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+def test_focal_loss_is_its_formula_with_class_weights_as_alpha(
+    target, outputs, truth, weighting, gamma
+):
+    made = objective(target, weighting=weighting, gamma=gamma)
+    weights = None if made.class_weights is None else made.class_weights.double().numpy()
+    tensor = torch.tensor(outputs, requires_grad=True)
+
+    loss = loss_sum(made, tensor, np.array(truth))
+    loss.backward()
+
+    assert float(loss.detach()) == pytest.approx(
+        focal_by_hand(target, outputs, truth, gamma, weights), rel=1e-5
+    )
+    step = 1e-6
+    for row, column in np.ndindex(*np.shape(outputs)):
+        ends = []
+        for sign in (1, -1):
+            moved = np.array(outputs)
+            moved[row, column] += sign * step
+            ends.append(focal_by_hand(target, moved, truth, gamma, weights))
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert float(tensor.grad[row, column]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize(("target", "outputs", "truth"), FOCAL)
+@pytest.mark.parametrize("weighting", ["none", "balanced"])
+def test_focal_loss_with_gamma_0_is_cross_entropy_bit_for_bit(target, outputs, truth, weighting):
+    outputs, truth = torch.tensor(outputs), np.array(truth)
+    plain = loss_sum(objective(target, 0.1, weighting), outputs, truth)
+    focal = loss_sum(objective(target, 0.1, weighting, gamma=0.0), outputs, truth)
+    nearly = loss_sum(objective(target, 0.1, weighting, gamma=1e-7), outputs, truth)
+
+    assert torch.equal(plain, focal)
+    assert float(nearly) == pytest.approx(float(plain), rel=1e-5)  # by the other formula
+
+
+def test_focal_loss_and_its_slope_are_finite_where_a_model_is_sure():
+    for target, outputs, truth in (
+        (BINARY, [[80.0], [-80.0], [80.0]], [1, 0, 0]),
+        (THREE, [[90.0, 0.0, 0.0], [90.0, 0.0, 0.0]], [0, 1]),
+    ):
+        tensor = torch.tensor(outputs, requires_grad=True)
+        loss_sum(objective(target, gamma=0.5), tensor, np.array(truth)).backward()
+        assert torch.isfinite(tensor.grad).all()
+
+
+def test_numbers_have_no_focal_loss_and_no_class_weights():
+    check_loss("regression", "cross-entropy", "none")
+    check_loss("binary", "focal", "balanced")
+    with pytest.raises(InputError, match="focal for a regression"):
+        check_loss("regression", "focal", "none")
+    with pytest.raises(InputError, match="balanced for a regression"):
+        check_loss("regression", "cross-entropy", "balanced")
 
 
 def test_answers_are_probabilities_or_values_in_the_units_of_the_labels():

@@ -84,6 +84,12 @@ def finetune(
         typer.Option(help="DNA: as-given; both: either in training, the mean of both in answers."),
     ] = None,
     class_weights: Annotated[str | None, typer.Option(help="none or balanced.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="cross-entropy, or focal (rare classes; not calibrated).")
+    ] = None,
+    focal_gamma: Annotated[
+        float | None, typer.Option(help="How much less known rows count: 2; 0 is cross-entropy.")
+    ] = None,
     long: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +130,8 @@ def finetune(
         "head_pooling": pooling,
         "both_strands": None if strands is None else _is_both(strands),
         "class_weights": class_weights,
+        "loss": loss,
+        "focal_gamma": focal_gamma,
         "adapter_rank": adapter_rank,
         "adapter_alpha": adapter_alpha,
         "adapter_dropout": adapter_dropout,
@@ -179,6 +187,8 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito
   lexome finetune proteins.csv --label Mitochondrion -o runs/mito \\
       --split column:Partition --train 0,1,2 --validation 3 --test 4
+  lexome finetune proteins.csv --label Mitochondrion -o runs/focal \\
+      --loss focal --focal-gamma 2 --class-weights balanced
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
   lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
   lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru

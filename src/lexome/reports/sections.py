@@ -180,6 +180,7 @@ def provenance_section(run: Run) -> Section:
         ("Took", text(duration(float(known["seconds"]))) if "seconds" in known else None),
         ("Seeds", _plain(", ".join(map(str, known.get("seeds") or [])) or None)),
         ("Device", _plain(_device(known))),
+        ("Again", _plain(_again(known))),
         ("Data SHA-256", _plain((known.get("data") or {}).get("sha256"))),
     ):
         if value is not None:
@@ -201,6 +202,13 @@ def provenance_section(run: Run) -> Section:
             if pairs
         ),
     )
+
+
+def _again(known: dict[str, Any]) -> str | None:
+    """Whether the same command gives the same numbers."""
+    found = known.get("determinism") or {}
+    named = "; ".join(found.get("not_deterministic") or [])
+    return f"{found['said']}{f' These are: {named}.' if named else ''}" if found else None
 
 
 def _command(typed: str) -> Html:

@@ -24,6 +24,7 @@ from lexome.training.adapters import count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
+from lexome.training.determinism import describe_determinism
 from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
@@ -37,6 +38,7 @@ from lexome.training.labelled import (
     describe_source,
     read_raw,
 )
+from lexome.training.objectives import check_loss
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.record import (
     describe_audit,
@@ -161,6 +163,7 @@ def finetune(
     letters = setup.tokenizer.alphabet
     residues = ResidueReading(ignore) if settings.answers_residues else None
     data = clean_labelled(raw, letters, settings.unknown, settings.task, positive, residues)
+    check_loss(data.target.task, settings.recipe.loss, settings.recipe.class_weights)
     unit = UNITS[data.target.unit]
     announce_table(announce, data)
     lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
@@ -227,9 +230,12 @@ def finetune(
         facts["clean"] = describe_clean(folder, facts, headline)
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts)
-        facts["warnings"] = find_warnings(data.target, parts, judged, splitting.kind == "random")
+        facts["warnings"] = find_warnings(
+            data.target, parts, judged, splitting.kind == "random", settings.recipe
+        )
         facts["reloaded"] = "identical"
         facts["tokens_at_once"] = setup.budget.tokens  # fewer than asked for where memory ran out
+        facts["determinism"] = describe_determinism(setup, facts["threads"])
         facts["seconds"] = round(time.monotonic() - began, 1)
         write_json(folder / "run.json", facts)
         write_finetune_report(folder)

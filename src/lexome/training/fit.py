@@ -77,7 +77,12 @@ def fit_seeds(
     """
     recipe = settings.recipe
     objective = make_objective(
-        target, parts.train, recipe.smoothing, recipe.class_weights, recipe.positive_share
+        target,
+        parts.train,
+        recipe.smoothing,
+        recipe.class_weights,
+        recipe.positive_share,
+        settings.gamma,
     )
     train_rows = examples.of_sequences(parts.train)
     networks: list[Predictor] = []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from lexome.errors import InputError
 from lexome.training.target import Target
 
 
@@ -22,10 +23,37 @@ class Objective(NamedTuple):
     mean: float  # regression: of the training targets
     scale: float
     shift: float  # binary: added to the logit, to undo a drawn share of positives
+    gamma: float = 0.0  # of the focal loss; 0 is cross-entropy
+
+
+def check_loss(task: str, loss: str, weighting: str) -> None:
+    """Refuse what only classes have where numbers are predicted.
+
+    Raises:
+        InputError: focal loss or class weights for a regression.
+    """
+    if task != "regression":
+        return
+    for name, seen, plain in (
+        ("loss", loss, "cross-entropy"),
+        ("class_weights", weighting, "none"),
+    ):
+        if seen != plain:
+            raise InputError(
+                name,
+                f"{seen} for a regression",
+                "labels that are classes: a number has none, and is fitted by squared error",
+                f"leaving `--{name.replace('_', '-')}` out, or `--task multiclass`",
+            )
 
 
 def make_objective(
-    target: Target, rows: NDArray[np.int64], smoothing: float, weighting: str, share: float
+    target: Target,
+    rows: NDArray[np.int64],
+    smoothing: float,
+    weighting: str,
+    share: float,
+    gamma: float = 0.0,
 ) -> Objective:
     """The objective for the training rows of a target."""
     values = target.truth(rows)
@@ -44,11 +72,15 @@ def make_objective(
         weights, shift = torch.tensor([weight], dtype=torch.float32), shift - float(np.log(weight))
     elif weighting == "balanced" and target.task != "regression":
         weights = _balanced(target, values)
-    return Objective(target.task, smoothing, weights, rate, mean, scale, shift)
+    return Objective(target.task, smoothing, weights, rate, mean, scale, shift, gamma)
 
 
 def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) -> Tensor:
-    """The loss summed over sequences (or residues): the caller divides by the size of the batch."""
+    """The loss summed over sequences (or residues): the caller divides by the size of the batch.
+
+    Focal loss (Lin et al. 2017, ICCV, equation 5) multiplies each class' term of the cross-entropy
+    by (1 - its probability) to the power of gamma; class weights are its alpha.
+    """
     outputs_SC = outputs_SC.float()
     truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
     weights = objective.class_weights
@@ -57,6 +89,9 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     if objective.task == "regression":
         wanted_S = (truth.float() - objective.mean) / objective.scale
         return F.mse_loss(outputs_SC[:, 0], wanted_S, reduction="sum")
+    gamma = objective.gamma
+    if objective.task == "multiclass" and gamma:
+        return _focal_classes(outputs_SC, truth, weights, objective.smoothing, gamma)
     if objective.task == "multiclass":
         return F.cross_entropy(
             outputs_SC, truth, weights, reduction="sum", label_smoothing=objective.smoothing
@@ -65,12 +100,34 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     truth = truth.float()
     prior = objective.base_rate if objective.task == "binary" else 0.5
     smooth = truth * (1 - objective.smoothing) + objective.smoothing * prior
-    losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
+    if gamma:
+        losses = _focal_binary(logits, smooth, gamma)
+    else:
+        losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
     if weights is not None:
         losses = losses * torch.where(
             truth > 0.5, weights[-1] if logits.dim() == 1 else weights, 1.0
         )
     return losses.sum() if logits.dim() == 1 else losses.mean(1).sum()
+
+
+def _focal_binary(logits: Tensor, truth: Tensor, gamma: float) -> Tensor:
+    """For each logit; `truth` may lie between 0 and 1."""
+    yes, no = F.logsigmoid(logits), F.logsigmoid(-logits)
+    return -truth * (gamma * no).exp() * yes - (1 - truth) * (gamma * yes).exp() * no
+
+
+def _focal_classes(
+    outputs_SC: Tensor, truth_S: Tensor, weights_C: Tensor | None, smoothing: float, gamma: float
+) -> Tensor:
+    log_SC = outputs_SC.log_softmax(-1)
+    # Never 0, where a power below 1 has no slope.
+    rest_SC = (1 - log_SC.exp()).clamp_min(torch.finfo(log_SC.dtype).eps)
+    true_SC = F.one_hot(truth_S, log_SC.shape[1]).to(log_SC.dtype)
+    share_SC = true_SC * (1 - smoothing) + smoothing / log_SC.shape[1]
+    if weights_C is not None:
+        share_SC = share_SC * weights_C
+    return -(share_SC * rest_SC.pow(gamma) * log_SC).sum()
 
 
 def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ from lexome.training.residue_labels import PER_RESIDUE
 
 ClassWeights = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
+Loss = Literal["cross-entropy", "focal"]
+LOSSES: tuple[str, ...] = get_args(Loss)
 YES_NO = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 POOLINGS = ("queries", "mean", "additive", "multiplicative")
 
@@ -36,6 +38,8 @@ class TrainRecipe:
     substitute: float = 0.0  # share of residues replaced by a similar one in training
     positive_share: float = 0.0  # binary: rarer positives are drawn up to this share
     class_weights: ClassWeights = "none"
+    loss: Loss = "cross-entropy"  # of classes; numbers have the squared error
+    focal_gamma: float = 2.0  # focal loss: how much less well-known rows count
     head_convolutions: int = 0  # dilated blocks before the pooling, over a vector a residue
     head_hidden: int = 64
     head_dropout: float = 0.4

@@ -24,6 +24,7 @@ from lexome.training.fit import Parts, or_half
 from lexome.training.fitted import Threshold, decide_labels, truth_labels
 from lexome.training.judged import Judged
 from lexome.training.labelled import LabelledTable
+from lexome.training.recipes import TrainRecipe
 from lexome.training.target import Target
 from lexome.training.units import UNITS
 
@@ -61,7 +62,12 @@ def judge_all(
 
     entries = []
     for model in judged:
-        entries.append(_entry(model.name, model.kind, model.threshold, measured([model]), target))
+        entry = _entry(model.name, model.kind, model.threshold, measured([model]), target)
+        limit = or_half(model.threshold)
+        entry["collapsed"] = {
+            part: is_collapsed(target.task, model.answers[part], limit) for part in groups
+        }
+        entries.append(entry)
     seeds = [model for model in judged if model.kind == "seed"]
     if len(seeds) > 1:
         name = f"mean of {len(seeds)} seeds"
@@ -233,7 +239,11 @@ def describe_environment() -> dict[str, Any]:
 
 
 def find_warnings(
-    target: Target, parts: Parts, judged: list[Judged], split_is_random: bool
+    target: Target,
+    parts: Parts,
+    judged: list[Judged],
+    split_is_random: bool,
+    recipe: TrainRecipe,
 ) -> list[str]:
     """What a reader must know before believing the figures."""
     found = []
@@ -244,11 +254,32 @@ def find_warnings(
         )
     if not len(parts.test):
         found.append("There is no test part: the figures are those of the validation rows.")
+    if why := why_not_calibrated(target.task, recipe):
+        found.append(why)
     part = "test" if len(parts.test) else "validation"
     for model in judged:
         if is_collapsed(target.task, model.answers[part], or_half(model.threshold)):
-            found.append(f"{model.name} gives one answer to (nearly) every {target.unit}.")
+            found.append(
+                f"{model.name} has collapsed: one answer to (nearly) every {target.unit} of the "
+                f"{part} part, so its figures say nothing of the method. A smaller learning rate, "
+                "more epochs or --class-weights balanced may help."
+            )
     return found
+
+
+def why_not_calibrated(task: str, recipe: TrainRecipe) -> str:
+    """Why probabilities are none to be taken at their word; empty where nothing is known."""
+    if recipe.loss == "focal" and recipe.focal_gamma:
+        return (
+            "Trained with focal loss: it ranks and decides, but its probabilities are drawn to the "
+            "middle and are not calibrated; `lexome calibrate` makes ones that are."
+        )
+    if recipe.class_weights == "balanced" and task in ("multiclass", "multilabel"):
+        return (
+            "Trained with balanced class weights: probabilities are those of a world in which all "
+            "classes are as frequent; `lexome calibrate` makes ones for the data as they are."
+        )
+    return ""
 
 
 def _entry(

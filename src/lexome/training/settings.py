@@ -7,7 +7,7 @@ from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
 from lexome.training.adapters import ADAPTERS
-from lexome.training.recipes import CLASS_WEIGHTS, POOLINGS, RECIPES, TrainRecipe
+from lexome.training.recipes import CLASS_WEIGHTS, LOSSES, POOLINGS, RECIPES, TrainRecipe
 from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
@@ -46,6 +46,7 @@ class FinetuneSettings:
             ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
             ("alphabet", self.alphabet, NEW_ALPHABETS),
             ("head_pooling", self.recipe.head_pooling, POOLINGS),
+            ("loss", self.recipe.loss, LOSSES),
         ):
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
@@ -81,6 +82,12 @@ class FinetuneSettings:
         if recipe.both_strands and self.alphabet in ("protein", "rna"):
             seen = f"{self.alphabet} sequences"
             raise InputError("both_strands", seen, "DNA: it has two", "without `--strands both`")
+        gamma = recipe.focal_gamma
+        if not 0 <= gamma < float("inf"):
+            raise InputError("focal_gamma", f"{gamma:g}", "0 or above", "`--focal-gamma 2`")
+        if gamma != TrainRecipe.focal_gamma and recipe.loss != "focal":
+            seen = f"{gamma:g} with --loss {recipe.loss}"
+            raise InputError("focal_gamma", seen, "the focal loss", "`--loss focal`")
         if not 0 <= recipe.positive_share < 1:
             seen = f"{recipe.positive_share:g}"
             raise InputError("positive_share", seen, "0 to below 1", "0.25")
@@ -174,6 +181,11 @@ class FinetuneSettings:
     def read_as(self) -> str:
         """What a new model reads: proteins, until `settle_alphabet` has seen the sequences."""
         return "protein" if self.alphabet == "auto" else self.alphabet
+
+    @property
+    def gamma(self) -> float:
+        """Of the focal loss; 0 where it is cross-entropy."""
+        return self.recipe.focal_gamma if self.recipe.loss == "focal" else 0.0
 
     @property
     def all_seeds(self) -> list[int]:
