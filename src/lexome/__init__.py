@@ -28,6 +28,7 @@ _HOMES = {
     "split": "lexome.evaluation.split_table",
     "audit": "lexome.evaluation.audit",
     "finetune": "lexome.training.finetune",
+    "compare": "lexome.training.compare",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
     "SequenceRegressor": "lexome.training.estimators",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from lexome.scoring.score import score as score
     from lexome.scoring.variants import score_variants as score_variants
     from lexome.search.neighbours import find_neighbours as find_neighbours
+    from lexome.training.compare import compare as compare
     from lexome.training.estimators import SequenceClassifier as SequenceClassifier
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune

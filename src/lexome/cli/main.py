@@ -14,6 +14,7 @@ from lexome import __version__
 from lexome.cli import (
     audit,
     calibrate,
+    compare,
     convert,
     doctor,
     embed,
@@ -50,6 +51,7 @@ VERBS: dict[
 ] = {  # one line a verb: its function and the examples that end its help
     "audit": (audit.audit, audit.EXAMPLES),
     "calibrate": (calibrate.calibrate, calibrate.EXAMPLES),
+    "compare": (compare.compare, compare.EXAMPLES),
     "convert": (convert.convert, convert.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
     "embed": (embed.embed, embed.EXAMPLES),

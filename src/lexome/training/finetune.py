@@ -25,7 +25,7 @@ from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
 from lexome.training.determinism import describe_determinism
-from lexome.training.fit import Parts, choose, fit_seeds, split_part_rows
+from lexome.training.fit import Parts, check_trained, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify
@@ -340,6 +340,7 @@ def _split(
     labels_to_check = None if data.target.task in ("regression", "multilabel") else labels
     check_parts(names, labels_to_check, ("train", "validation", "test"))
     parts = split_part_rows(names)
+    check_trained(data.target, parts, f"split {splitting}")
     if data.target.residues is not None:
         held = {part: data.target.truth(rows) for part, rows in parts._asdict().items()}
         check_part_labels(held, data.target.labels, f"split {splitting}")

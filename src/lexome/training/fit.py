@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lexome.architectures.predictor import Predictor
+from lexome.errors import InputError
 from lexome.evaluation.calibration import choose_threshold, choose_thresholds
 from lexome.evaluation.metrics import measure
 from lexome.progress import show_progress
@@ -174,3 +175,35 @@ def split_part_rows(parts: Sequence[str] | NDArray[np.str_]) -> Parts:
     """Row numbers from part names."""
     names = np.asarray(parts)
     return Parts(*(np.flatnonzero(names == name) for name in ("train", "validation", "test")))
+
+
+def check_trained(target: Target, parts: Parts, where: str) -> None:
+    """Refuse a split whose training part cannot teach what the other parts ask.
+
+    Raises:
+        InputError: a class, or a label of several, that training rows do not show.
+    """
+    if target.residues is not None or target.task == "binary":
+        return  # checked elsewhere: `check_part_labels`, `check_parts`
+    values = target.values[parts.train]
+    if target.task == "regression":
+        if np.ptp(values) == 0:
+            seen = f"{len(values):,} rows that all have the value {values[0]:g}"
+            raise InputError(f"{where}, part train", seen, "numbers that differ", "another split")
+        return
+    shown = (
+        np.bincount(values, minlength=len(target.labels))
+        if target.task == "multiclass"
+        else np.minimum(values.sum(axis=0), (1 - values).sum(axis=0))
+    )
+    for label, count in zip(target.labels, shown, strict=True):
+        if not count:
+            constant = target.task == "multilabel"
+            raise InputError(
+                f"{where}, part train",
+                f"the label {label!r} always or never given"
+                if constant
+                else f"no row of {label!r}",
+                "both kinds of rows" if constant else "rows of every class in training",
+                "another split or `--seed`, or leaving that label out",
+            )
