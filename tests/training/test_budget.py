@@ -184,10 +184,10 @@ def test_memory_that_runs_out_is_told_once_and_the_run_ends_well(monkeypatch, tm
     """A device that holds 400 tokens at once; the recipe asks for 32,768."""
     plain, told = Predictor.forward, []
 
-    def forward(self: Any, tokens_N: Any, layout: Any, features_SG: Any) -> Any:
+    def forward(self: Any, tokens_N: Any, layout: Any, *others: Any) -> Any:
         if tokens_N.numel() > 400:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return plain(self, tokens_N, layout, features_SG)
+        return plain(self, tokens_N, layout, *others)
 
     monkeypatch.setattr(Predictor, "forward", forward)
     monkeypatch.setattr(finetuning, "write_finetune_report", lambda folder: None)  # is slow
