@@ -26,6 +26,7 @@ from lexome.training.judge_run import judge_run
 from lexome.training.judged import Judged
 from lexome.training.labelled import Columns, read_labelled
 from lexome.training.predict import predict
+from lexome.training.recipes import choose_recipe
 from lexome.training.record import find_warnings
 from lexome.training.residue_baseline import load_residue_baseline, predict_residue_baseline
 from lexome.training.residue_labels import ResidueReading
@@ -300,7 +301,8 @@ def test_one_answer_to_every_residue_is_called_a_collapse(table):
     num = data.target.num_answers(parts.test)
     flat, varied = np.tile([0.8, 0.1, 0.1], (num, 1)), np.eye(3)[np.arange(num) % 3]
     judged = [Judged(n, "seed", {"test": f}, None) for n, f in (("a", flat), ("b", varied))]
-    found = find_warnings(data.target, parts, judged, False)
+    recipe = choose_recipe("new:cnn", "full")
+    found = find_warnings(data.target, parts, judged, False, recipe)
     assert found == ["a gives one answer to (nearly) every residue."]
 
 
