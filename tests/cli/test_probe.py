@@ -19,7 +19,7 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(lexome, table, esm2, tm
     assert shown.height == 2 * 2 * 2 + 2
     assert shown["value"][0] == shown.filter(pl.col("model") == "esm2-toy")["value"].max()
     assert "corrected for having been chosen" in done.err
-    assert "composition" in done.err
+    assert "Composition" in done.err
 
     again = lexome(*asked, "--layers", "0,-1", "--poolings", "mean,mean+max", "--json")
     facts = json.loads(again.out)

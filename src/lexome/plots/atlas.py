@@ -34,7 +34,7 @@ def draw_atlas(atlas: pl.DataFrame, model: str, metric: str) -> Figure:
     others = [
         name for name in atlas["model"].unique(maintain_order=True).to_list() if name != model
     ]
-    values = atlas["value"].to_numpy()
+    values = own["value"].to_numpy()
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     # A few cells that know nothing would take the colours from all others.

@@ -45,7 +45,9 @@ def write_probe_report(folder: Path, atlas: pl.DataFrame, notes: dict[str, Any])
     svg = svg_of(draw_atlas(atlas, name, title_of(notes["metric"])), "atlas", "probing atlas")
     caption = (
         f"{title_of(notes['metric'])} of every layer (0 are the embeddings) and pooling under each "
-        "head. Below: what the letters' frequencies alone tell, under the same head and folds."
+        "head. Below: what the letters' frequencies alone tell"
+        + (", and random weights," if "untrained" in notes["beside"] else "")
+        + " under the same head and folds."
     )
     top = join(
         [
@@ -102,7 +104,8 @@ def compared(notes: dict[str, Any]) -> str:
         else:
             told += ": the intervals overlap"
         said.append(told)
-    return "; ".join(said) + "."
+    whole_text = "; ".join(said) + "."
+    return whole_text[0].upper() + whole_text[1:]
 
 
 def cell_name(cell: dict[str, Any]) -> str:
@@ -127,13 +130,13 @@ def _estimate(found: dict[str, Any]) -> Estimate:
 def _believed(notes: dict[str, Any]) -> Section:
     best = notes["best"]
     is_folds = bool(notes["split"]["folds"])
-    said = "corrected for the choice" if is_folds else "on the test rows"
+    said = "corrected" if is_folds else "test rows"
     rows = [
         Row("best cell, as it looks", _estimate(best["naive"])),
         Row(f"best cell, {said}", _estimate(best["believed"])),
     ]
     for name, one in notes["beside"].items():
-        rows.append(Row(f"{_called(name)}, {said}", None, _estimate(one["believed"])))
+        rows.append(Row(_called(name), None, _estimate(one["believed"])))
     rows = [row for row in rows if all(e is None or e.value == e.value for e in row[1:3])]
     svg = svg_of(draw_intervals(rows, title_of(notes["metric"]), from_zero=False), "believed", said)
     why = (
