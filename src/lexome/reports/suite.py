@@ -78,20 +78,16 @@ def write_suite_report(
 
 
 def _figures(rows: list[Row], suite: dict[str, Any]) -> Section:
-    tasks = list(dict.fromkeys(row[TASK] for row in rows))
+    measured = list(dict.fromkeys((row[TASK], row[METRIC]) for row in rows))
     models = list(dict.fromkeys(row[MODEL] for row in rows))
-    of = {(row[TASK], row[MODEL]): row for row in rows}
+    of = {(row[TASK], row[METRIC], row[MODEL]): row for row in rows}
     head = [text("Task"), *(text(model) for model in models)]
     lines = [
-        [_named(of, task), *(_cell(of.get((task, model)), suite) for model in models)]
-        for task in tasks
+        [_named(rows, *one), *(_cell(of.get((*one, model)), suite) for model in models)]
+        for one in measured
     ]
-    notes = [
-        f"{task}: {note}"
-        for task in tasks
-        if (note := next(row[NOTE] for row in rows if row[TASK] == task))
-    ]
-    refused = [f"{r[MODEL]} on {r[TASK]}: {r[REASON]}" for r in rows if r[REASON]]
+    notes = dict.fromkeys(f"{row[TASK]}: {row[NOTE]}" for row in rows if row[NOTE])
+    refused = dict.fromkeys(f"{r[MODEL]} on {r[TASK]}: {r[REASON]}" for r in rows if r[REASON])
     under = (
         "✓ better than the baseline on the same rows (paired), = a tie, ✗ worse. Below a figure: "
         "the ensemble of its seeds on test rows that have no copy in training. "
@@ -104,10 +100,11 @@ def _figures(rows: list[Row], suite: dict[str, Any]) -> Section:
     )
 
 
-def _named(of: dict[tuple[str, str], Row], task: str) -> Html:
-    row = next(row for (name, _), row in of.items() if name == task)
-    mark = "" if row[COMPARABLE] else " (not comparable)"
-    return Html(f"{text(task)}<br><small>{text(row[METRIC] + mark)}</small>")
+def _named(rows: list[Row], task: str, metric: str) -> Html:
+    row = next(row for row in rows if row[TASK] == task)
+    is_published = any(r[TASK] == task and r[SOURCE] for r in rows)
+    mark = "" if row[COMPARABLE] or not is_published else ", published is not comparable"
+    return Html(f"{text(task)}<br><small>{text(_metric(metric) + mark)}</small>")
 
 
 def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
@@ -126,26 +123,39 @@ def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
     return Html(f"{inner}<br><small>{text(clean)}</small>")
 
 
+def _metric(name: str) -> str:
+    """As people write it."""
+    return name.upper() if len(name) < 6 else name.replace("_", " ")
+
+
 def _shown(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _drawn(rows: list[Row], suite: dict[str, Any]) -> Section:
     tasks = []
-    for name in dict.fromkeys(row[TASK] for row in rows):
-        some = [row for row in rows if row[TASK] == name and row[ESTIMATE] is not None]
+    of: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        of.setdefault((row[TASK], row[METRIC]), []).append(row)
+    several = len({metric for _, metric in of}) > 1
+    for (name, metric), found in of.items():
+        some = [row for row in found if row[ESTIMATE] is not None]
         measured = {
             row[MODEL]: Estimate(row[ESTIMATE], row[LOW], row[HIGH])
             for row in some
             if row[LOW] is not None
         }
         tasks.append(
-            TaskRow(name, measured, {r[MODEL]: r[ESTIMATE] for r in some if r[LOW] is None})
+            TaskRow(
+                f"{name}, {_metric(metric)}" if several else name,
+                measured,
+                {r[MODEL]: r[ESTIMATE] for r in some if r[LOW] is None},
+            )
         )
     plain = next((row[MODEL] for row in rows if row[VERDICT] == BASELINE), None)
-    metric = "MCC" if suite["headline"] == "mcc" else str(suite["headline"]).replace("_", " ")
+    across = "figure" if several else _metric(rows[0][METRIC])
     scale = " x 100" if suite.get("scale", 1) == 100 else ""
-    svg = svg_of(draw_standings(tasks, metric + scale, plain), "standings", "Figures of every task")
+    svg = svg_of(draw_standings(tasks, across + scale, plain), "standings", "Figures of every task")
     said = "A dot is the mean over seeds, its line the 95 % interval; black marks are published."
     return section("picture", "Picture", picture(svg, text(said)))
 

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from lexome.checkpoints.weight_files import read_json
 from lexome.errors import InputError, LexomeError
 from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.dealing import deal_groups
 from lexome.results.columns import LABEL, PART, SEQUENCE
-from lexome.results.files import hash_file
+from lexome.results.files import hash_file, write_json
 from lexome.results.tables import write_table
 from lexome.suites.deeploc import find_deeploc
 from lexome.suites.shared_folder import read_tasks, shared_roots
 from lexome.training.finetune import finetune
+from lexome.training.judge_run import judge_run
 from lexome.training.run_folder import Run
 
 PARTS = ("train", "validation", "test")
@@ -64,6 +66,7 @@ class Trained(NamedTuple):
     contender: Contender
     run: Run | None
     reason: str
+    further: dict[str, dict[str, Any]]  # metrics on further tables, by their name
 
 
 def open_tasks(suite: str, asked: Sequence[str] | None, data: Path | None) -> list[Task]:
@@ -123,9 +126,9 @@ def train_all(
             try:
                 run = _train(task, contender, table, place, settings)
             except InputError as problem:
-                yield Trained(task, contender, None, str(problem))
+                yield Trained(task, contender, None, str(problem), {})
                 continue
-            yield Trained(task, contender, run, "")
+            yield Trained(task, contender, run, "", _judge_further(task, run))
 
 
 def write_table_of(task: Task, folder: Path) -> Path:
@@ -142,9 +145,9 @@ def write_table_of(task: Task, folder: Path) -> Path:
     for part in PARTS:
         names = task.facts[part] if isinstance(task.facts[part], list) else []
         for name in names:
-            frame = pl.read_csv(task.folder / f"{name}.csv.gz")
+            frame = pl.read_csv(task.folder / f"{name}.csv.gz").select(SEQUENCE, *task.labels)
             frames.append(frame.with_columns(pl.lit(part).alias(PART)))
-    whole = pl.concat(frames, how="diagonal")
+    whole = pl.concat(frames)
     if not isinstance(share, list):
         is_train = (whole[PART] == "train").to_numpy()
         known = whole.filter(pl.Series(is_train))
@@ -183,6 +186,22 @@ def _train(
         if isinstance(problem, InputError):
             raise
         raise InputError(place.name, str(problem), "a run", "the same command again") from problem
+
+
+def _judge_further(task: Task, run: Run) -> dict[str, dict[str, Any]]:
+    """The run on tables of another source, where a task names them; kept beside the run."""
+    found = {}
+    for name, file in task.facts.get("further", {}).items():
+        table = task.folder.parent / file
+        if not table.is_file():
+            continue  # told by the lack of its row
+        kept = run.directory / f"further-{name}.json"
+        if kept.is_file():
+            found[name] = read_json(kept)
+            continue
+        found[name] = judge_run(run.directory, str(table), task.labels)
+        write_json(kept, found[name])
+    return found
 
 
 def _find(suite: str, name: str, facts: dict[str, Any], data: Path | None) -> Task | None:

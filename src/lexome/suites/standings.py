@@ -75,21 +75,33 @@ def tabulate(suite: str, trained: Sequence[Trained]) -> Standings:
     for name in tasks:
         some = [one for one in trained if one.task.name == name]
         task = some[0].task
-        metric = str(task.facts.get("metric", facts["suite"]["headline"]))
+        main = str(task.facts.get("metric", facts["suite"]["headline"]))
         scale = float(facts["suite"].get("scale", 1))
-        rows += [_contender_row(one, metric, scale) for one in some]
-        first = next((one.run for one in some if one.run is not None), None)
-        if first is not None:
-            rows.append(_baseline_row(task, first, metric, scale))
-        for model, said in facts.get("published", {}).items():
-            if name in said.get("values", {}):
-                value = float(said["values"][name])
-                rows.append(
-                    _row(task, f"{model} ({PUBLISHED})", metric)
-                    | {ESTIMATE: value, SOURCE: said["source"]}
-                )
+        first = next((one for one in some if one.run is not None), None)
+        for metric in [main, *task.facts.get("others", [])]:
+            rows += [_contender_row(one, metric, scale) for one in some]
+            if first is not None and first.run is not None:
+                rows.append(_baseline_row(task, first.run, metric, scale))
+            for model, said in facts.get("published", {}).items():
+                if metric == main and name in said.get("values", {}):
+                    value = float(said["values"][name])
+                    rows.append(
+                        _row(task, f"{model} ({PUBLISHED})", metric)
+                        | {ESTIMATE: value, SOURCE: said["source"]}
+                    )
+            if first is not None:
+                rows += [row for one in some for row in _further_rows(one, metric, scale)]
+                rows += _further_rows(first, metric, scale, of_baseline=True)
     table = pl.DataFrame(rows, schema=COLUMNS)
-    return Standings(table, _means(table, facts), _ranks(table))
+    ranked = len(_sets(table, facts)) == 1 and facts["suite"].get("mean") != "none"
+    return Standings(table, _means(table, facts), _ranks(_main(table, facts)) if ranked else None)
+
+
+def _main(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
+    """The rows of each task's own metric."""
+    headline = facts["suite"]["headline"]
+    of = {name: one.get("metric", headline) for name, one in facts["tasks"].items()}
+    return table.filter(pl.col(METRIC) == pl.col(TASK).replace_strict(of, default=None))
 
 
 def _row(task: Task, model: str, metric: str) -> dict[str, Any]:
@@ -125,6 +137,36 @@ def _contender_row(one: Trained, metric: str, scale: float) -> dict[str, Any]:
     }
 
 
+def _further_rows(
+    one: Trained, metric: str, scale: float, of_baseline: bool = False
+) -> list[dict[str, Any]]:
+    """The same run (or its baseline) on tables of another source, each a task of its own."""
+    rows: list[dict[str, Any]] = []
+    if one.run is None:
+        return rows
+    for name in one.task.facts.get("further", {}):
+        row = _row(one.task, one.contender.name, metric)
+        row |= {TASK: f"{one.task.name} on {name}", NOTE: None}
+        metrics = one.further.get(name)
+        if metrics is None:
+            rows.append(row | {REASON: f"no {one.task.facts['further'][name]} at hand"})
+            continue
+        models = metrics["models"]
+        kind = "baseline" if of_baseline else "mean"
+        shown = next((m for m in models if m["kind"] == kind), models[0])
+        chosen = next(m for m in models if m["name"] == metrics["chosen"])
+        compared = metrics["comparison"]["metrics"].get(metric, {})
+        row |= _estimate(shown, metric, scale)
+        row |= {ROWS_JUDGED: metrics["rows"]["judged"], RUN: str(one.run.directory)}
+        if of_baseline:
+            row |= {MODEL: shown["name"], VERDICT: BASELINE}
+        else:
+            row |= {ENSEMBLE: _estimate(chosen, metric, scale)[ESTIMATE]}
+            row |= {VERDICT: compared.get("verdict"), SEEDS: len(one.run.facts["seeds"])}
+        rows.append(row)
+    return rows
+
+
 def _baseline_row(task: Task, run: Run, metric: str, scale: float) -> dict[str, Any]:
     plain = next(m for m in run.metrics["models"] if m["kind"] == "baseline")
     clean = run.facts["clean"]
@@ -152,8 +194,12 @@ def _means(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
     """The mean of each model that has a figure for every task shown; of categories if asked for.
 
     Tasks that are not judged as the published ones were are left out where any are comparable.
+    Of a suite with sets that are kept apart there is no mean over several of them.
     """
-    some = table.filter(pl.col(ESTIMATE).is_not_null())
+    schema = {MODEL: pl.String, TASKS: pl.Int64, ESTIMATE: pl.Float64}
+    if facts["suite"].get("mean") == "none" or len(_sets(table, facts)) > 1:
+        return pl.DataFrame(schema=schema)
+    some = _main(table, facts).filter(pl.col(ESTIMATE).is_not_null())
     if some[COMPARABLE].any():
         some = some.filter(COMPARABLE)
     tasks = some[TASK].unique(maintain_order=True).to_list()
@@ -172,8 +218,14 @@ def _means(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
         else:
             mean = math.fsum(figures.values()) / len(figures)
         rows.append({MODEL: model, TASKS: len(tasks), ESTIMATE: mean})
-    schema = {MODEL: pl.String, TASKS: pl.Int64, ESTIMATE: pl.Float64}
     return pl.DataFrame(rows, schema=schema)
+
+
+def _sets(table: pl.DataFrame, facts: dict[str, Any]) -> set[str]:
+    """The sets that the tasks shown belong to."""
+    key = facts["suite"].get("apart")
+    tasks = [name for name in table[TASK].unique() if name in facts["tasks"]]
+    return {str(facts["tasks"][name][key]) for name in tasks} if key else {"all"}
 
 
 def _ranks(table: pl.DataFrame) -> Ranks | None:
