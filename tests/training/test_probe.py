@@ -237,6 +237,7 @@ def test_each_head_learns_what_a_line_tells_and_answers_the_same_twice(name: str
         ({"metric": "brier"}, "metric: saw 'brier'"),
         ({"folds": 1}, "--folds: saw 1"),
         ({"rows": 1}, "--rows: saw 1"),
+        ({"task": "per-residue"}, "task: saw per-residue in a probe"),
         ({"split": "column:part", "folds": 5}, "3 different values"),
         ({"train": ["train"], "validation": ["validation"], "test": ["test"]}, "or a column"),
         ({"split": "column:part", "train": ["train"]}, "some of --train"),

@@ -7,6 +7,7 @@ from lexome.batches.windows import LongPolicy, parse_long
 from lexome.errors import InputError
 from lexome.inference.model import Model
 from lexome.sequence.alphabet import UnknownPolicy
+from lexome.training.residue_labels import PER_RESIDUE
 
 # Free of a threshold, so that heads are compared by how they rank.
 METRIC = {
@@ -46,6 +47,10 @@ class ProbeSettings:
     def __post_init__(self) -> None:
         if self.rows is not None and self.rows < 2:
             raise InputError("--rows", str(self.rows), "at least two", "`--rows 1000`")
+        if self.task == PER_RESIDUE:
+            raise InputError(
+                "task", f"{self.task} in a probe", "a label a sequence", "`lexome finetune`"
+            )
         if self.unknown == "reference":
             seen = "reference with labels"
             raise InputError("unknown", seen, "refuse or map", "`--unknown map`")
