@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome import __version__
+from lexome.sequence.pairs import letters_of
 from lexome.training.fit import Parts
 from lexome.training.labelled import LabelledTable
 from lexome.training.recipes import TrainRecipe
@@ -35,12 +37,19 @@ def identify(
         "dtype": setup.dtype.choice,
         "weights": "new" if card is None else _digest(json.dumps(card)),
         "lexome": __version__,
-        "rows": _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair)),
+        "rows": _digest(*_texts(data)),
         "labels": _digest(
             data.target.task, *data.target.labels, np.ascontiguousarray(data.target.values)
         ),
         "parts": _digest(*parts),
     }
+
+
+def _texts(data: LabelledTable) -> Iterator[str]:
+    """Ids and sequences, row by row."""
+    for id, content in zip(data.ids, data.sequences, strict=True):
+        yield id
+        yield from letters_of(content)
 
 
 def known_to(theirs: Identity) -> Identity:

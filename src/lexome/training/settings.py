@@ -12,6 +12,7 @@ from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
 METHODS: tuple[str, ...] = get_args(Method)
+PAIRS = ("auto", "joint", "towers")
 
 
 NEW_ALPHABETS = ("auto", "protein", "dna", "rna")
@@ -34,6 +35,8 @@ class FinetuneSettings:
     seed: int = 1
     alphabet: str = "auto"  # of a new model; a loaded one has its own
     unknown: UnknownPolicy = "refuse"
+    pairs: str = ""  # of two sequence columns: auto until the model is known, joint or towers
+    symmetric: bool = False  # whether a pair is the same as the swapped pair
     dtype: str = "auto"
     device: str = "auto"
     offline: bool = False
@@ -46,6 +49,7 @@ class FinetuneSettings:
             ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
             ("alphabet", self.alphabet, NEW_ALPHABETS),
             ("head_pooling", self.recipe.head_pooling, POOLINGS),
+            ("pairs", self.pairs or "auto", PAIRS),
         ):
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
@@ -81,6 +85,13 @@ class FinetuneSettings:
         if recipe.both_strands and self.alphabet in ("protein", "rna"):
             seen = f"{self.alphabet} sequences"
             raise InputError("both_strands", seen, "DNA: it has two", "without `--strands both`")
+        if self.pairs and self.answers_residues:
+            raise InputError(
+                "task", f"{self.task} of pairs", "a label of each pair", "the command without it"
+            )
+        if self.pairs == "joint" and recipe.both_strands:
+            seen = "both strands of two sequences in one input"
+            raise InputError("pairs", seen, "towers", "`--pairs towers`")
         if not 0 <= recipe.positive_share < 1:
             seen = f"{recipe.positive_share:g}"
             raise InputError("positive_share", seen, "0 to below 1", "0.25")
