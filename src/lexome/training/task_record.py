@@ -118,7 +118,9 @@ def wide_columns(
 
 
 def describe_tasks(target: Target) -> list[dict[str, Any]]:
-    """Name, kind and classes of each task, for run.json."""
+    """Name, kind and classes of each task, for run.json; none of a single one."""
+    if not target.subs:
+        return []
     return [
         {
             "name": name,

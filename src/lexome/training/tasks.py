@@ -170,6 +170,8 @@ def check_task_parts(target: Target, parts: Any) -> None:
         target: of several tasks.
         parts: row numbers of each part (`fit.Parts`).
     """
+    if not target.subs:
+        return
     for name, sub in zip(target.labels, target.subs, strict=True):
         for part, rows in parts._asdict().items():
             values = sub.truth(rows)
