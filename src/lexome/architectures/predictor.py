@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lexome.architectures.deepstarr import DeepStarr
 from lexome.layers.convolution import ConvolutionHead
 from lexome.layers.layout import Layout
+from lexome.layers.pairs import answer_pairs, paired_width
 from lexome.layers.pooling import AnswerHead, SequencePool
 from lexome.layers.summary import MeanPool, QueryPool
 
@@ -31,6 +32,7 @@ class HeadConfig:
     dropout: float = 0.4
     per_residue: bool = False  # an answer a residue instead of one a sequence
     num_places: int = 0  # letters told apart by their place in a token; 0 where a token is one
+    pairing: str = ""  # what two neighbouring sequences are: see `layers.pairs`
 
 
 Pool = SequencePool | QueryPool | MeanPool
@@ -81,9 +83,12 @@ class Predictor(nn.Module):
         if config.num_places:
             self.place = nn.Embedding(config.num_places, width)
         pooled = self.pool.width if self.pool is not None else width
-        self.answer = AnswerHead(
-            pooled + config.num_features, config.num_outputs, config.hidden, config.dropout
-        )
+        one = pooled + config.num_features
+        both = paired_width(one, config.pairing)
+        is_paired = both > one
+        # A product of two vectors is as large as theirs: without a norm it would drown them.
+        self.pair_norm = nn.LayerNorm(pooled) if pooled and is_paired else None
+        self.answer = AnswerHead(both, config.num_outputs, config.hidden, config.dropout)
         self.register_buffer("feature_mean", torch.zeros(config.num_features))
         self.register_buffer("feature_scale", torch.ones(config.num_features))
         self.register_buffer("vector_mean", torch.zeros(config.vector_width))
@@ -96,25 +101,30 @@ class Predictor(nn.Module):
         features_SG: Tensor | None = None,
         token_A: Tensor | None = None,
         place_A: Tensor | None = None,
+        types_N: Tensor | None = None,
     ) -> Tensor:
         """Outputs (S, C): logits, or standardised values; (A, C) of a head that answers residues.
 
         There `token_A` is the token of each residue, counted through the batch, and `place_A` its
-        place in a token of several letters.
+        place in a token of several letters. Of pairs that are two inputs each (`pairing`), both
+        stand side by side in tokens and features; `types_N` tells the second sequence of a joint
+        input from the first.
         """
         if token_A is not None:
             return self._answer_residues(self._vectors(tokens_N, layout)[0], token_A, place_A)
         parts = []
         if self.pool is not None:
-            parts.append(self.pool(*self._vectors(tokens_N, layout)))
+            pooled_SD = self.pool(*self._vectors(tokens_N, layout, types_N))
+            parts.append(pooled_SD if self.pair_norm is None else self.pair_norm(pooled_SD))
         if self.config.num_features:
             assert features_SG is not None
             scaled_SG = (features_SG - self.feature_mean) / self.feature_scale
             parts.append(scaled_SG.clamp(-FEATURE_LIMIT, FEATURE_LIMIT))
-        out_SC: Tensor = self.answer(torch.cat(parts, dim=-1))
-        return out_SC
+        return answer_pairs(self.answer, torch.cat(parts, dim=-1), self.config.pairing)
 
-    def _vectors(self, tokens_N: Tensor | None, layout: Layout | None) -> tuple[Tensor, Layout]:
+    def _vectors(
+        self, tokens_N: Tensor | None, layout: Layout | None, types_N: Tensor | None = None
+    ) -> tuple[Tensor, Layout]:
         """A vector a token (N, D), or fewer in a layout of their own."""
         assert tokens_N is not None
         assert layout is not None
@@ -123,7 +133,8 @@ class Predictor(nn.Module):
         elif isinstance(self.backbone, DeepStarr):
             x_ND, layout = self.backbone.shorten(tokens_N, layout)
         else:
-            x_ND = self.backbone(tokens_N, layout)
+            types = () if types_N is None else (types_N,)
+            x_ND = self.backbone(tokens_N, layout, *types)
         return (x_ND if self.convolutions is None else self.convolutions(x_ND, layout)), layout
 
     def _answer_residues(self, x_ND: Tensor, token_A: Tensor, place_A: Tensor | None) -> Tensor:

@@ -41,8 +41,9 @@ def finetune(
     task: Annotated[
         str,
         typer.Option(
-            help="auto, binary, multiclass, multilabel, regression or per-residue: "
-            "labels with a letter for each residue."
+            help="auto, binary, multiclass, multilabel, regression; multitask or A=binary,"
+            "B=regression: columns of several kinds, labels may lack; per-residue: labels with "
+            "a letter for each residue."
         ),
     ] = "auto",
     positive: Annotated[str | None, typer.Option(help="Of two classes the one to find.")] = None,
@@ -50,6 +51,16 @@ def finetune(
         str, typer.Option(help="Letters of residues' labels that say nothing: '-?'.")
     ] = "",
     sequence: Annotated[str | None, typer.Option(help="Sequence column; else guessed.")] = None,
+    second: Annotated[
+        str | None, typer.Option(help="Second sequence column, where rows are pairs.")
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(help="joint (both in one input) or towers (each alone); else by the model."),
+    ] = None,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="A pair is the same as the swapped pair.")
+    ] = False,
     id: Annotated[
         str | None, typer.Option(help="Id column; else guessed; '': row numbers.")
     ] = None,
@@ -152,6 +163,9 @@ def finetune(
         label or None,
         output=output,
         sequence=sequence,
+        second=second,
+        pairs=pairs,
+        symmetric=symmetric,
         id=id,
         method=method,
         task=task,
@@ -199,6 +213,8 @@ Examples:
   lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
   lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru
   lexome finetune structures.csv --label structure --task per-residue --ignore '-?' -o runs/ss
+  lexome finetune proteins.csv --label Mitochondrion --label pI --task multitask -o runs/several
+  lexome finetune antibodies.csv --sequence heavy --second light --label binds -o runs/antibodies
 """
 
 

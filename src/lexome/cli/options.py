@@ -125,7 +125,14 @@ def figure_lines(metrics: dict[str, Any]) -> list[tuple[str, str]]:
 
 def verdict(metrics: dict[str, Any]) -> str:
     """Whether the model in use is better than the baseline, by the paired difference."""
-    compared, key = metrics.get("comparison"), metrics["headline"][0]
+    headline = metrics["headline"]
+    if "." not in headline[0]:
+        return _verdict_on(metrics, headline[0])
+    return "; ".join(_verdict_on(metrics, key) for key in headline)  # one a task
+
+
+def _verdict_on(metrics: dict[str, Any], key: str) -> str:
+    compared = metrics.get("comparison")
     name = key.replace("_", " ").upper() if len(key) < 6 else key
     if not compared:
         return "not compared: a run of an earlier Lexome"

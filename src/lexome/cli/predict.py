@@ -28,6 +28,10 @@ def predict(
         typer.Option(help="Letters outside the alphabet: refuse or map; as in training."),
     ] = None,
     sequence: options.Sequence = None,
+    second: Annotated[
+        str | None,
+        typer.Option(help="Column of the second sequence, for a run of pairs; else the run's."),
+    ] = None,
     id: options.Id = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -44,14 +48,14 @@ def predict(
     if json and output is None and not label:
         raise InputError("--json", "no --output", "a table to write", "`-o answers.jsonl`")
     if label:
-        _judge(run, source, label, (sequence, id), unknown, device, quiet, json)
+        _judge(run, source, label, (sequence, second, id), unknown, device, quiet, json)
         return
     if output is None:
         from lexome.results.residue_rows import lists_as_text
         from lexome.results.tables import print_table
         from lexome.training.predict import predict_at_once
 
-        table, summary = predict_at_once(run, source, unknown, device, sequence, id)
+        table, summary = predict_at_once(run, source, unknown, device, sequence, id, second)
         _say_method(run, quiet)
         options.say_changes(summary, quiet)
         lists = [name for name, dtype in table.schema.items() if dtype.is_nested()]
@@ -63,7 +67,8 @@ def predict(
     from lexome.training.predict import predict_file
 
     notes = options.provenance(input=source)
-    done = predict_file(run, source, output, notes, unknown, device, quiet, sequence, id)
+    columns = (sequence, id, second)
+    done = predict_file(run, source, output, notes, unknown, device, quiet, *columns)
     _say_method(run, quiet)
     if done.resumed_rows:
         options.say("Resumed", f"{done.resumed_rows:,} rows stood from an earlier run", quiet)
@@ -88,7 +93,7 @@ def _judge(
     run: Path,
     source: str,
     label: list[str],
-    columns: tuple[str | None, str | None],
+    columns: tuple[str | None, str | None, str | None],
     unknown: str | None,
     device: str,
     quiet: bool,
@@ -97,9 +102,9 @@ def _judge(
     """Print the figures of the run on a table whose labels are known."""
     from lexome.training.judge_run import judge_run
 
-    metrics = judge_run(
-        run, source, label, sequence=columns[0], id=columns[1], unknown=unknown, device=device
-    )
+    sequence, second, id = columns
+    named = {"sequence": sequence, "second": second, "id": id}
+    metrics = judge_run(run, source, label, unknown=unknown, device=device, **named)
     used = ", ".join(f"{role} = {name}" for role, name in metrics["columns"].items())
     options.say("Reading", f"{source}: {metrics['rows']['read']:,} rows; {used}", quiet)
     for what, number in metrics["cleaning"].items():
@@ -114,4 +119,5 @@ Examples:
   lexome predict runs/mito new.fasta
   lexome predict runs/mito new.fasta -o answers.csv
   lexome predict runs/mito known.csv --label Mitochondrion
+  lexome predict runs/antibodies new_pairs.csv -o answers.csv
 """

@@ -52,7 +52,7 @@ def audit_parts(
             )
     part_N = np.asarray(parts, dtype=str)
     overlaps, rows = [], []
-    for part_a, part_b in combinations(_ordered(set(part_N.tolist()) - {UNUSED}), 2):
+    for part_a, part_b in combinations(parts_in_order(part_N), 2):
         rows_a = np.flatnonzero(part_N == part_a).tolist()
         rows_b = np.flatnonzero(part_N == part_b).tolist()
         found = near_pairs(
@@ -81,6 +81,7 @@ def audit_parts(
     return Audit(overlaps, rows, similarity)
 
 
-def _ordered(names: set[str]) -> list[str]:
-    """train, validation, test, then others by name."""
+def parts_in_order(part_N: NDArray[np.str_]) -> list[str]:
+    """train, validation, test, then others by name; "unused" is none."""
+    names = set(part_N.tolist()) - {UNUSED}
     return [part for part in PARTS if part in names] + sorted(names - set(PARTS))

@@ -99,6 +99,9 @@ def draw_weights(
     num_rows: int, groups: ArrayLike | None, seed: int, num_resamples: int
 ) -> Iterator[Floats]:
     """Blocks of resamples as weights (R, N): how often each row was drawn."""
+    if groups is not None and np.ndim(groups) == 2:
+        yield from _pair_weights(np.asarray(groups), num_rows, seed, num_resamples)
+        return
     group_N = np.arange(num_rows) if groups is None else _numbered(groups, num_rows)
     num_groups = int(group_N.max()) + 1
     generator = numpy_generator("bootstrap", seed)
@@ -111,10 +114,28 @@ def draw_weights(
         yield counts.reshape(size, num_groups)[:, group_N].astype(np.float64)
 
 
+def _pair_weights(
+    groups_N2: Ints, num_rows: int, seed: int, num_resamples: int
+) -> Iterator[Floats]:
+    """The same of pairs, whose two groups are drawn once for all: the product of how often.
+
+    One group may be in many pairs, so neither pairs nor groups joined through pairs can be drawn
+    as if they were independent. Source: Owen 2007, "The pigeonhole bootstrap".
+    """
+    group_M = _numbered(groups_N2.reshape(-1), 2 * num_rows)
+    members, place_M = np.unique(group_M, return_inverse=True)
+    one_N, other_N = place_M.reshape(-1, 2).T
+    for weights_RG in draw_weights(len(members), None, seed, num_resamples):
+        weights_RN = weights_RG[:, one_N] * weights_RG[:, other_N]
+        within_N = one_N == other_N
+        weights_RN[:, within_N] = weights_RG[:, one_N[within_N]]
+        yield weights_RN[weights_RN.any(axis=1)]  # of few rows some draw none
+
+
 def interval(value: float, draws_R: Floats) -> Estimate:
     """The value with the 2.5th and 97.5th percentile of its defined draws."""
     defined = draws_R[~np.isnan(draws_R)]
-    if np.isnan(value) or 2 * len(defined) < len(draws_R):
+    if np.isnan(value) or not len(defined) or 2 * len(defined) < len(draws_R):
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.percentile(defined, [2.5, 97.5])
     return Estimate(value, float(low), float(high))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lexome.reports import headline, pictures, residues, sections, tables
+from lexome.reports import headline, pictures, residues, sections, tables, tasks
 from lexome.reports.page import Html, Section, join, paragraph, section, text, whole_page
 from lexome.reports.run_files import Run, read_run
 from lexome.reports.search import search_section
@@ -24,6 +24,8 @@ def write_finetune_report(run_directory: Path) -> Path:
 
 def finetune_page(run: Run) -> str:
     """The whole page of a run; a section that makes no sense for its task is left out."""
+    if run.task == "multitask":
+        return _page(run, _sections_of_tasks(run))
     is_regression = run.task == "regression"
     has_labels = run.task in {"multiclass", "multilabel"}
     made: list[Section | None] = [
@@ -41,6 +43,23 @@ def finetune_page(run: Run) -> str:
         sections.use_section(run),
         sections.provenance_section(run),
     ]
+    return _page(run, made)
+
+
+def _sections_of_tasks(run: Run) -> list[Section | None]:
+    """The sections of several tasks at once: shared ones, and each task's own between them."""
+    return [
+        sections.data_section(run),
+        tasks.overview_section(run),
+        sections.split_section(run),
+        pictures.learning_section(run),
+        *tasks.task_sections(run),
+        sections.use_section(run),
+        sections.provenance_section(run),
+    ]
+
+
+def _page(run: Run, made: list[Section | None]) -> str:
     top = [headline.heading(run), headline.remarks(run), headline.cards(run)]
     said = f"Written by Lexome {run.facts.get('lexome_version', '')}. Everything is in this file."
     end = Html(f"<footer>{text(said)}</footer>")

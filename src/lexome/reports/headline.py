@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import polars as pl
+
 from lexome.plots import intervals
 from lexome.reports import run_files
 from lexome.reports.metric_names import Metric, metric
@@ -53,6 +55,8 @@ def _answer(run: Run) -> Html:
     """One sentence: what it does, how well, on what, against what; worded by the verdict."""
     rows = run_files.chosen_rows(run, run.part)
     shown = next((key for key in run.headline if estimate(run, run.chosen, run.part, key)), None)
+    if shown and run.task == "multitask":
+        rows = rows.filter(pl.col("task") == shown.rpartition(".")[0])
     what = _claim(run, _verdicts(run).get(shown or "", "unknown"))
     if shown is None:
         return Html(f"{text(what)}; none of the headline metrics is defined on this test.")
@@ -85,6 +89,7 @@ def _claim(run: Run, verdict: str) -> str:
         "multiclass": ("Tells", "tell", f"{len(run.labels)} classes of {column} apart"),
         "multilabel": ("Assigns", "assign", f"{len(run.labels)} labels ({column})"),
         "regression": ("Predicts", "predict", str(column)),
+        "multitask": ("Tells", "tell", f"{len(run.labels)} things at once ({column})"),
     }[run.task]
     return {
         "above": f"{does} {object}",
@@ -240,6 +245,8 @@ def _test_remarks(run: Run) -> list[Html]:
     if run.part != "test":
         said = f"The figures come from the {run.part} part, on which the model was also chosen."
         found.append(banner("alarm", "No test part.", text(said)))
+    if run.task == "multitask":  # what collapsed stands among the warnings
+        return found
     if run.task == "regression":
         said_values = rows["prediction"]
         if rows.height > 1 and said_values.max() == said_values.min():

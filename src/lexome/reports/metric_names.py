@@ -34,6 +34,9 @@ METRICS = {
     "r2": Metric("R²", "Share of the variance explained; the mean alone gives 0"),
     "rmse": Metric("RMSE", "Typical size of an error, large ones weighing more", "low", True),
     "mae": Metric("MAE", "Mean size of an error", "low", True),
+    "mean_headline": Metric(
+        "Mean over the tasks", "Mean of what training goes by: AUPRC, macro AUPRC, Spearman"
+    ),
     "mse": Metric("MSE", "Mean squared error", "low", True),
 }
 AVERAGES = ("macro", "micro", "weighted", "samples")
@@ -47,6 +50,10 @@ def metric(key: str) -> Metric:
     """
     if key in METRICS:
         return METRICS[key]
+    task, dot, own = key.rpartition(".")
+    if dot:  # of one task of several
+        known = metric(own)
+        return known._replace(name=f"{task}: {known.name}")
     prefix, _, rest = key.partition("_")
     if prefix in AVERAGES and rest in METRICS:
         known = METRICS[rest]

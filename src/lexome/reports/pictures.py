@@ -91,7 +91,7 @@ def learning_section(run: Run) -> Section | None:
     """Loss and validation metrics over the epochs; None where nothing was trained in epochs."""
     if run.history is None or run.history.is_empty():
         return None
-    keys = [*run.headline, "spearman", "mcc", "accuracy"]
+    keys = [*run.headline, "mean_headline", "spearman", "mcc", "accuracy"]
     figure = learning.draw_learning(run.history, keys, {key: metric(key).name for key in keys})
     svg = style.svg_of(figure, "learning", "Loss and validation metrics over the epochs")
     kept = (

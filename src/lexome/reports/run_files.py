@@ -13,7 +13,7 @@ from lexome.results.columns import ID, LABEL, LENGTH, MODEL, PART, PREDICTION, R
 from lexome.results.residue_rows import explode_residues
 from lexome.results.types import Estimate
 
-TASKS = ("binary", "multiclass", "multilabel", "regression")
+TASKS = ("binary", "multiclass", "multilabel", "regression", "multitask")
 PREDICTION_COLUMNS = (MODEL, ROW, ID, PART, LENGTH, LABEL, PREDICTION)
 PART_ORDER = ("train", "validation", "test")
 PLAIN_POSITIVES = {"1", "1.0", "true", "yes", "y", "positive", "pos", "+"}
@@ -30,6 +30,7 @@ class Words(NamedTuple):
 OF_KMERS = Words("sequence", "k-mers", "only how often each short word occurs")
 WORDS = {
     "sequence": Words("sequence", "composition", "only the composition of the sequence"),
+    "tasks": Words("sequence", "composition", "only the composition of the sequence"),
     "residue": Words("residue", "neighbouring letters", "only the letters close to a residue"),
 }
 

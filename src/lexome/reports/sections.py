@@ -40,10 +40,15 @@ def data_section(run: Run) -> Section:
             "multiclass": "one of several classes",
             "multilabel": "any number of labels",
             "regression": "a value",
+            "multitask": "several things at once",
         }[run.task]
         each = " for each residue" if run.words.unit == "residue" else ""
         ignored = f"; the letters {run.ignore} say nothing" if run.ignore else ""
         pairs["Label"] = text(f"{run.facts['label_column']}: {kind}{each}{ignored}")
+    if run.facts.get("pairs"):
+        columns = run.facts.get("columns") or {}
+        both = " and ".join(str(columns.get(role)) for role in ("sequence", "second"))
+        pairs["Pairs"] = text(f"{both}: {run.facts['pairs']}")
     if run.facts.get("long_policy"):
         pairs["Long sequences"] = text(run.facts["long_policy"])
     cleaning = [
@@ -86,6 +91,8 @@ def _audit_table(run: Run) -> Html:
         f"Two sequences are near copies when they are at least {alike} alike. "
         "A copy in training of a test sequence makes the test easier than new data will be."
     )
+    if run.facts.get("pairs"):
+        said += " A pair counts where either of its sequences has a copy" + _whole_pairs(audit)
     made = [
         table([text("between"), text("exact copies"), text("near copies")], rows, "narrow"),
         paragraph(text(said), kind="verdict"),
@@ -95,6 +102,13 @@ def _audit_table(run: Run) -> Html:
     if run.audit is not None and run.audit.height:
         made.append(_pairs_table(run.audit, str(audit.get("file", "audit.csv"))))
     return Html("\n".join(made))
+
+
+def _whole_pairs(audit: dict[str, Any]) -> str:
+    """How many of them are the same pair as one of the other part."""
+    counts = (audit.get("same_pairs") or {}).items()
+    found = [f"{whole(n)} between {parts.replace('-', ' and ')}" for parts, n in counts if n]
+    return f"; copies of both, in either order: {', '.join(found)}." if found else "."
 
 
 def _clean_table(clean: dict[str, Any]) -> Html:
@@ -147,22 +161,27 @@ def use_section(run: Run) -> Section:
         "multiclass": "the probability of every class and the most probable one",
         "multilabel": "the probability of every label and the labels above their thresholds",
         "regression": "the predicted value",
+        "multitask": "columns for each task",
     }[run.task]
     if run.words.unit == "residue":
         gives += ", for each residue"
+    pairs, columns = run.facts.get("pairs"), run.facts.get("columns") or {}
+    row, takes = "sequence", "Tables (CSV, TSV, Parquet) work in place of FASTA."
+    if pairs:
+        names = f"{columns.get('sequence')} and {columns.get('second')}"
+        row, takes = "pair", f"The table (CSV, TSV, Parquet) has the columns {names}."
     return section(
         "use",
         "Use it",
         paragraph(text("From the directory that holds this run:")),
-        shell(f"lexome predict {folder} new.fasta -o out.csv"),
+        shell(f"lexome predict {folder} new.{'csv' if pairs else 'fasta'} -o out.csv"),
         paragraph(
             text(
-                f"This writes one row a sequence, in input order, with {gives}. Tables (CSV, TSV, "
-                "Parquet) work in place of FASTA. A probability means what the calibration above "
+                f"This writes one row a {row}, in input order, with {gives}. {takes} "
+                "A probability means what the calibration above "
                 "says only for sequences like those of the test."
                 if run.task != "regression"
-                else f"This writes one row a sequence, in input order, with {gives}. Tables (CSV, "
-                "TSV, Parquet) work in place of FASTA."
+                else f"This writes one row a {row}, in input order, with {gives}. {takes}"
             )
         ),
     )

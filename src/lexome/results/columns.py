@@ -7,6 +7,8 @@ NAME = "name"
 SEQUENCE = "sequence"
 LENGTH = "length"
 RESIDUES_USED = "residues_used"
+SECOND_LENGTH = "second_length"
+SECOND_RESIDUES_USED = "second_residues_used"
 TOKEN_STARTS = "token_starts"
 TOKEN_ENDS = "token_ends"
 WINDOWS = "windows"
@@ -156,7 +158,7 @@ BASIS = "basis"
 # metrics that training shows after every epoch
 METRIC_COLUMNS = (
     *("auroc", "auprc", "mcc", "accuracy", "macro_auroc", "macro_auprc", "macro_f1"),
-    *("spearman", "r2"),
+    *("spearman", "r2", "mean_headline"),
 )
 
 MEANINGS = {
@@ -168,6 +170,8 @@ MEANINGS = {
     TOKEN_STARTS: "first letter of each token, from 0",
     TOKEN_ENDS: "letter behind the last one of each token, from 0",
     RESIDUES_USED: "residues that the model saw; fewer than the length where a row was cropped",
+    SECOND_LENGTH: "of a pair, residues of its second sequence",
+    SECOND_RESIDUES_USED: "of a pair, residues of its second sequence that the model saw",
     WINDOWS: "in how many overlapping windows the sequence went through the model; 1 is whole",
     LABEL: "what is known of the row: a class, classes, or a number",
     PART: "train, validation or test",

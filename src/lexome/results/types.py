@@ -133,6 +133,7 @@ class Audit(NamedTuple):
     overlaps: list[PartOverlap]  # one for each pair of parts, also where it found nothing
     pairs: list[LeakRow]
     similarity: float
+    same_pairs: list[int] | None = None  # of pairs: rows of part_b with both copies in one row
 
 
 class ColumnChoice(NamedTuple):

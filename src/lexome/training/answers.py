@@ -13,6 +13,7 @@ from lexome.errors import InputError
 from lexome.evaluation.metrics import Task
 from lexome.evaluation.paired import Side
 from lexome.results.tables import write_table
+from lexome.sequence.pairs import Content, letters_of
 from lexome.training.beside_baseline import Groups
 from lexome.training.fit import Parts
 from lexome.training.fitted import truth_labels
@@ -57,7 +58,7 @@ def write_answers(
                 "id": [table.ids[i] for i in rows],
                 "part": [part] * len(rows),
                 "digest": [digest_of(table.sequences[i]) for i in rows],
-                "group": groups[part],
+                "group": groups[part].tolist(),
                 "label": [labels[i] for i in rows],
                 **_columns(table.target.task, table.target.labels, found),
             }
@@ -102,7 +103,7 @@ def read_answers(directory: str | Path, part: str = "test") -> RunAnswers:
         task,
         labels,
         list(zip(first["id"].cast(pl.String), first["digest"], strict=True)),
-        first["group"].to_numpy(),
+        np.array(first["group"].to_list()),  # of pairs two each
         _truth(task, labels, first["label"].to_list()),
         Side(
             [_found(task, labels, frame) for frame in frames],
@@ -111,13 +112,13 @@ def read_answers(directory: str | Path, part: str = "test") -> RunAnswers:
     )
 
 
-def digest_of(sequence: str) -> str:
-    """A sequence in 16 letters, by which runs know their rows again.
+def digest_of(sequence: Content) -> str:
+    """A sequence, or a pair, in 16 letters, by which runs know their rows again.
 
     >>> digest_of("MKV")
     'a047971bbee3121f'
     """
-    return hashlib.blake2b(sequence.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b("\0".join(letters_of(sequence)).encode(), digest_size=8).hexdigest()
 
 
 def _columns(task: str, labels: tuple[str, ...], found: NDArray[Any]) -> dict[str, NDArray[Any]]:

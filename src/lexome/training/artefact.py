@@ -20,7 +20,7 @@ from lexome.training.adapters import Adapter, moving_tensors, put_on
 from lexome.training.budget import MOST_VECTORS, TokenBudget
 from lexome.training.fitted import Fitted
 from lexome.training.frozen import FrozenModel
-from lexome.training.objectives import Objective
+from lexome.training.objectives import objective_facts, objective_of
 from lexome.training.recipes import TrainRecipe
 from lexome.training.run_folder import unfinished_folder
 from lexome.training.settings import FinetuneSettings
@@ -97,7 +97,7 @@ def _load(directory: Path, config: dict[str, Any], device: str) -> Fitted:
     return Fitted(
         settings,
         setup,
-        Objective(**(_dict(config["objective"]) | {"class_weights": None})),
+        objective_of(_dict(config["objective"])),
         tuple(_list(config["labels"])),
         networks,
         config["threshold"],
@@ -119,7 +119,7 @@ def _config(fitted: Fitted) -> dict[str, Any]:
         "context": setup.context,
         "tokenizer": setup.tokenizer.settings(),
         "head": asdict(network.config),
-        "objective": fitted.objective._replace(class_weights=None)._asdict(),
+        "objective": objective_facts(fitted.objective),
         "labels": list(fitted.labels),
         "threshold": fitted.threshold,
         "num_networks": len(fitted.networks),

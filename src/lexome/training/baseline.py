@@ -11,8 +11,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from lexome.checkpoints.weight_files import read_json
 from lexome.results.files import write_json
-from lexome.sequence.composition import WHOLE_AND_START, compositions
+from lexome.sequence.composition import WHOLE_AND_START
+from lexome.sequence.pairs import Content
 from lexome.training.fitted import Threshold
+from lexome.training.pair_inputs import describe_contents
 from lexome.training.target import Target
 
 Floats = NDArray[np.float64]
@@ -29,6 +31,7 @@ class Baseline(NamedTuple):
     weights_KG: Floats
     intercept_K: Floats
     threshold: Threshold = None
+    symmetric: bool = False  # of pairs: whether their order plays no part
 
 
 def baseline_name(task: str) -> str:
@@ -37,14 +40,20 @@ def baseline_name(task: str) -> str:
     return f"composition + {kind} regression"
 
 
-def fit_baseline(sequences: Sequence[str], target: Target, train: NDArray[np.int64]) -> Baseline:
+def fit_baseline(
+    sequences: Sequence[Content],
+    target: Target,
+    train: NDArray[np.int64],
+    symmetric: bool = False,
+) -> Baseline:
     """Fit the baseline to the rows `train`.
 
     Features: frequencies of the 20 amino acids in the whole sequence, in residues 1-30 and 31-60,
     and the log of the length, standardised. Logistic regression with C = 1 and no class weights
-    (ridge with alpha = 1 for numbers; one logistic regression a label for several labels).
+    (ridge with alpha = 1 for numbers; one logistic regression a label for several labels). Of pairs
+    it sees the features of both (their sum where `symmetric`), their difference and product.
     """
-    features_NG = _features([sequences[i] for i in train])
+    features_NG = _features([sequences[i] for i in train], symmetric)
     mean_G, scale_G = features_NG.mean(0), features_NG.std(0)
     scale_G[scale_G == 0] = 1.0
     scaled_NG = (features_NG - mean_G) / scale_G
@@ -59,12 +68,12 @@ def fit_baseline(sequences: Sequence[str], target: Target, train: NDArray[np.int
         fits = [_fit_label(scaled_NG, column) for column in columns.T]
         weights = np.stack([fit[0] for fit in fits])
         intercept = np.array([fit[1] for fit in fits])
-    return Baseline(target.task, mean_G, scale_G, weights, intercept)
+    return Baseline(target.task, mean_G, scale_G, weights, intercept, symmetric=symmetric)
 
 
-def predict_baseline(baseline: Baseline, sequences: Sequence[str]) -> Floats:
+def predict_baseline(baseline: Baseline, sequences: Sequence[Content]) -> Floats:
     """Probabilities (N,) or (N, K), or values (N,)."""
-    scaled_NG = (_features(sequences) - baseline.mean_G) / baseline.scale_G
+    scaled_NG = (_features(sequences, baseline.symmetric) - baseline.mean_G) / baseline.scale_G
     outputs_NK: Floats = scaled_NG @ baseline.weights_KG.T + baseline.intercept_K
     if baseline.task == "regression":
         return outputs_NK[:, 0]
@@ -90,8 +99,8 @@ def load_baseline(path: Path) -> Baseline:
     return Baseline(**arrays)  # type: ignore[arg-type]
 
 
-def _features(sequences: Sequence[str]) -> Floats:
-    return compositions(sequences, WHOLE_AND_START).astype(np.float64)
+def _features(sequences: Sequence[Content], symmetric: bool) -> Floats:
+    return describe_contents(sequences, symmetric, WHOLE_AND_START).astype(np.float64)
 
 
 def _logistic() -> LogisticRegression:

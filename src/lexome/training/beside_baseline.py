@@ -12,6 +12,7 @@ from lexome.evaluation.paired import Side, compare_paired
 from lexome.training.fit import Parts, or_half
 from lexome.training.judged import Judged, find_judged
 from lexome.training.target import Target
+from lexome.training.task_record import judged_task
 from lexome.training.units import UNITS
 
 Groups = dict[str, NDArray[np.int64]]  # of the rows of each part
@@ -26,6 +27,12 @@ def compare_with_baseline(
     Under `metrics` stand those of the model that `lexome predict` uses. Several seeds are compared
     as a method too (`seeds`): the mean of their figures, with their spread in the interval.
     """
+    if target.subs:
+        each = [
+            compare_with_baseline(sub, parts, judged_task(target, judged, i), chosen, groups)
+            for i, sub in enumerate(target.subs)
+        ]
+        return _join_tasks(target.labels, each)
     part = "test" if "test" in groups else "validation"
     rows = getattr(parts, part)
     truth, group = target.truth(rows), target.per_answer(rows, groups[part])
@@ -35,7 +42,7 @@ def compare_with_baseline(
 
     def against(models: list[Judged]) -> dict[str, Any]:
         ours, theirs = (_side(target, rows, some, part) for some in (models, [plain]))
-        found = compare_paired(target.task, truth, ours, theirs, group, by_group=sums)
+        found = compare_paired(target.kind, truth, ours, theirs, group, by_group=sums)
         return {name: plain_numbers(one._asdict()) for name, one in found.items()}
 
     found: dict[str, Any] = {
@@ -49,7 +56,7 @@ def compare_with_baseline(
     if len(seeds) > 1:
         found["seeds"] = against(seeds)
     if target.task == "binary" and target.residues is None:
-        ours, theirs = mine.answers[part], plain.answers[part]
+        _, ours, theirs = target.judged(rows, mine.answers[part], plain.answers[part])
         found["delong"] = {
             "model": plain_numbers(delong_interval(truth, ours)._asdict()),
             "baseline": plain_numbers(delong_interval(truth, theirs)._asdict()),
@@ -57,6 +64,20 @@ def compare_with_baseline(
             "note": PLAIN,
         }
     return found
+
+
+def _join_tasks(names: tuple[str, ...], each: list[dict[str, Any]]) -> dict[str, Any]:
+    """Comparisons of several tasks as one, each figure called "task.metric"."""
+    joined = {key: each[0][key] for key in ("part", "model", "baseline", "groups")}
+    joined["rows"] = max(one["rows"] for one in each)
+    for key in ("metrics", "seeds"):
+        if key in each[0]:
+            joined[key] = {
+                f"{name}.{metric}": found
+                for name, one in zip(names, each, strict=True)
+                for metric, found in one[key].items()
+            }
+    return joined
 
 
 def plain_numbers(values: dict[str, Any]) -> dict[str, Any]:

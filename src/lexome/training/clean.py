@@ -68,13 +68,40 @@ def _audit(run: Run) -> RunAudit:
     task: Task = run.facts["task"]
     if run.facts.get("unit") == "residue":
         rows = explode_residues(rows, run.facts.get("ignore") or "")
-    models = []
+    models: list[JudgedClean] = []
+    if run.facts.get("tasks"):
+        return RunAudit(
+            list(run.metrics["headline"]),
+            _audit_tasks(run.facts["tasks"], rows, leaking),
+            float(run.facts["audit"]["similarity"]),
+        )
     for (name,), frame in rows.group_by("model", maintain_order=True):
         truth, found, threshold = _answers(task, tuple(run.facts["labels"]), frame)
         leaks = [name in leaking for name in frame["id"].cast(pl.String)]
         models.append(JudgedClean(str(name), clean_metrics(task, truth, found, leaks, threshold)))
     similarity = float(run.facts["audit"]["similarity"])
     return RunAudit(list(run.metrics["headline"]), models, similarity)
+
+
+def _audit_tasks(
+    tasks: list[dict[str, Any]], rows: pl.DataFrame, leaking: set[str]
+) -> list[JudgedClean]:
+    """The same of several tasks, each figure called "task.metric"; rows are sequences."""
+    models = []
+    for (model,), all_rows in rows.group_by("model", maintain_order=True):
+        inflated: dict[str, float] = {}
+        clean: dict[str, float] = {}
+        for task in tasks:
+            name, frame = task["name"], all_rows.filter(pl.col("task") == task["name"])
+            answers = _answers(task["task"], tuple(task["labels"]), frame)
+            leaks = [one in leaking for one in frame["id"].cast(pl.String)]
+            found = clean_metrics(task["task"], *answers[:2], leaks, answers[2])
+            inflated |= {f"{name}.{key}": value for key, value in found.inflated.items()}
+            clean |= {f"{name}.{key}": value for key, value in found.clean.items()}
+        ids = set(all_rows["id"].cast(pl.String))
+        figures = CleanMetrics(inflated, clean, len(ids), len(ids & leaking))
+        models.append(JudgedClean(str(model), figures))
+    return models
 
 
 def _read(directory: Path) -> Run:

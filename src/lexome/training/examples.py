@@ -44,6 +44,12 @@ class Examples(NamedTuple):
     vectors: ResidueVectors | None = None  # of a frozen backbone, instead of tokens
     complement: Complement | None = None  # where either strand may be read
     pieces: Pieces | None = None  # where every residue is answered
+    pairs_N2: NDArray[np.int64] | None = None  # where rows are two inputs each: which ones
+    separator: int | None = None  # what ends the first of two segments, where these have types
+
+    def places(self, rows: Rows) -> Rows:
+        """The inputs of some rows; of pairs both, side by side."""
+        return rows if self.pairs_N2 is None else self.pairs_N2[rows].ravel()
 
     def of_sequences(self, rows: Rows) -> Rows:
         """The rows here of some sequences of the table."""
@@ -75,10 +81,15 @@ class Examples(NamedTuple):
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row; 1 where only features count."""
         if self.vectors is not None:
-            return self.vectors.lengths
-        if self.tokens is None:
+            found = self.vectors.lengths
+        elif self.tokens is None:
             return np.ones(len(self.targets), np.int64)
-        return np.fromiter(map(len, self.tokens), np.int64, len(self.tokens))
+        else:
+            found = np.fromiter(map(len, self.tokens), np.int64, len(self.tokens))
+        if self.pairs_N2 is None:
+            return found
+        both_N2 = found[self.pairs_N2]  # in rows, both take the room of the longer one
+        return np.asarray(2 * both_N2.max(1) if self.as_rows else both_N2.sum(1), np.int64)
 
 
 class Batch(NamedTuple):
@@ -89,6 +100,7 @@ class Batch(NamedTuple):
     features_SG: Tensor | None
     token_A: Tensor | None = None  # of each residue that is answered: its token in the batch
     place_A: Tensor | None = None  # and its place in a token of several letters
+    types_N: Tensor | None = None  # 1 for tokens of a second segment
 
 
 class Noise(NamedTuple):
@@ -103,9 +115,17 @@ Inputs = list[NDArray[Any]]  # uint8 (L,) tokens, or float16 (L, D) vectors
 
 def inputs_of(examples: Examples, rows: Rows) -> Inputs | None:
     """Tokens (L,) or vectors (L, D) of some rows; None where only features count."""
+    places = examples.places(rows)
     if examples.vectors is not None:
-        return [examples.vectors.one(row) for row in rows]
-    return None if examples.tokens is None else [examples.tokens[row] for row in rows]
+        return [examples.vectors.one(place) for place in places]
+    return None if examples.tokens is None else [examples.tokens[place] for place in places]
+
+
+def some_inputs(examples: Examples, inputs: Inputs, rows: Rows) -> Inputs:
+    """Of the inputs of a batch those of some of its rows, given by their places in it."""
+    if examples.pairs_N2 is None:
+        return [inputs[row] for row in rows]
+    return [inputs[2 * row + side] for row in rows for side in range(2)]
 
 
 def encode_examples(
@@ -140,17 +160,32 @@ def make_batch(examples: Examples, rows: Rows, inputs: Inputs | None) -> Batch:
 def _inputs_batch(examples: Examples, rows: Rows, inputs: Inputs | None) -> Batch:
     features_SG = None
     if examples.features_NG is not None:
-        features_SG = examples.features_NG[torch.from_numpy(rows)].to(examples.device)
+        places = torch.from_numpy(examples.places(rows))
+        features_SG = examples.features_NG[places].to(examples.device)
     if inputs is None:
         return Batch(None, None, features_SG)
     if examples.vectors is not None:
         vectors_TD = torch.from_numpy(np.concatenate(inputs)).to(examples.device).float()
         return Batch(vectors_TD, PackedLayout(list(map(len, inputs)), examples.device), features_SG)
+    types_N = None
+    if examples.separator is not None:  # only of models that compute on packed tokens
+        kinds = [second_segment(ids, examples.separator) for ids in inputs]
+        types_N = torch.from_numpy(np.concatenate(kinds)).to(examples.device)
     if examples.as_rows:
         padded = pad(inputs, examples.pad_id, examples.device)
         return Batch(padded.tokens_SL, padded.layout, features_SG)
     packed = pack(inputs, examples.device)
-    return Batch(packed.tokens_T, packed.layout, features_SG)
+    return Batch(packed.tokens_T, packed.layout, features_SG, types_N=types_N)
+
+
+def second_segment(ids: TokenIds, separator: int) -> NDArray[np.int64]:
+    """1 for each token behind the first separator, as BERT's token types are.
+
+    >>> second_segment(np.array([2, 7, 7, 3, 8, 3]), 3).tolist()
+    [0, 0, 0, 0, 1, 1]
+    """
+    is_end = ids == separator
+    return np.asarray(np.cumsum(is_end) - is_end > 0, np.int64)
 
 
 def micro_batches(
@@ -223,6 +258,8 @@ def add_noise(
         is_residue_T[borders[1:] - 1 - back] = False
     for ahead in range(tokenizer.num_before):
         is_residue_T[borders[:-1] + ahead] = False
+    if tokenizer.num_after:
+        is_residue_T &= ids_T != tokenizer.eos_id  # also between two sequences
     draw_T = generator.random(len(ids_T))
     draw_choice_T = generator.random(len(ids_T))
     if tokenizer.is_per_letter and set("".join(SIMILAR)) <= set(tokenizer.id_of):

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from lexome import __version__
-from lexome.batches.windows import parse_long
 from lexome.errors import ReloadMismatch
-from lexome.evaluation.clusters import similarity_groups
-from lexome.evaluation.leakage import audit_parts
+from lexome.evaluation.pair_groups import split_groups
+from lexome.evaluation.pair_leakage import audit_contents
 from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
 from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
@@ -33,12 +32,12 @@ from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
 from lexome.training.labelled import (
     Columns,
     LabelledTable,
-    check_lengths,
     clean_labelled,
     describe_source,
     read_raw,
 )
 from lexome.training.objectives import check_loss
+from lexome.training.pairs import check_asked, check_content_lengths, suit_pairs
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.record import (
     describe_audit,
@@ -68,6 +67,8 @@ from lexome.training.setup import (
     settle_alphabet,
     suit_lengths,
 )
+from lexome.training.task_record import describe_tasks, headline_of
+from lexome.training.tasks import MULTITASK, check_task_parts, label_columns
 from lexome.training.telling import announce_split, announce_table, describe_model, describe_split
 from lexome.training.units import UNITS
 from lexome.training.write_results import write_results
@@ -82,6 +83,7 @@ def finetune(
     *,
     output: str | Path,
     sequence: str | None = None,
+    second: str | None = None,
     id: str | None = None,
     method: str = "full",
     task: str = "auto",
@@ -95,6 +97,8 @@ def finetune(
     seed: int = 1,
     search: int | None = None,
     alphabet: str = "auto",
+    pairs: str | None = None,
+    symmetric: bool = False,
     unknown: str = "refuse",
     long: str | None = None,
     epochs: int | None = None,
@@ -115,6 +119,7 @@ def finetune(
         label: the label's column, or several columns of 0 and 1.
         output: the run's directory; must not hold another run.
         sequence, id: columns; guessed where not given.
+        second: the column of the second sequence, where rows are pairs.
         method: full (all weights), frozen (a head on vectors made once), or an adapter and a head:
             ia3, lora, dora, bias.
         task: auto, binary, multiclass, multilabel, regression, or per-residue: labels are texts as
@@ -127,6 +132,8 @@ def finetune(
         search: so many trials first, for the setting that validates best; values that are given
             here stay as they are.
         alphabet: what a new model reads: protein, dna, rna, or auto, told by the letters.
+        pairs: joint (both in one input) or towers (each by itself); as suits the model.
+        symmetric: whether a pair is the same as the swapped pair.
         unknown: letters outside the alphabet: refuse or map.
         long: refuse, whole, window (frozen or per-residue) or crop:HEAD+TAIL.
         recipe: any value of `TrainRecipe`, such as learning_rate.
@@ -150,18 +157,21 @@ def finetune(
         seed=seed,
         alphabet=alphabet,
         unknown=unknown,  # type: ignore[arg-type]
+        pairs=check_asked(second, pairs, symmetric),
+        symmetric=symmetric,
         dtype=dtype,
         device=device,
         offline=offline,
         recipe=choose_recipe(model, method, **asked),
     )
     began, output = time.monotonic(), Path(output)
-    labels = [label] if isinstance(label, str) else label
+    labels = label_columns([label] if isinstance(label, str) else label, settings.task)
     splitting = parse_split(settings.split)
-    columns = Columns(sequence, labels, id, splitting.column)
+    columns = Columns(sequence, labels, id, splitting.column, second, symmetric)
     raw = read_raw(table, columns)
     settings = settle_alphabet(settings, raw.sequences, **asked)
     setup = make_setup(settings, announce)
+    settings = suit_pairs(settings, setup)
     if long is None:
         settings = suit_lengths(settings, setup)
     given = {name for name, value in asked.items() if value is not None}
@@ -169,10 +179,11 @@ def finetune(
     letters = setup.tokenizer.alphabet
     residues = ResidueReading(ignore) if settings.answers_residues else None
     data = clean_labelled(raw, letters, settings.unknown, settings.task, positive, residues)
-    check_loss(data.target.task, settings.recipe.loss, settings.recipe.class_weights)
-    unit = UNITS[data.target.unit]
+    kinds = {one.task for one in data.target.subs or (data.target,)}
+    alone = "regression" if kinds == {"regression"} else data.target.task
+    check_loss(alone, settings.recipe.loss, settings.recipe.class_weights)
     announce_table(announce, data)
-    lengths = check_lengths(data, parse_long(settings.recipe.long), setup)
+    lengths = check_content_lengths(data, settings, setup)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
     parts = _split(data, splitting, settings, letters)
@@ -182,7 +193,7 @@ def finetune(
         tidy(output)
         announce("Done", f"{output} holds this very run already; nothing was computed")
         return finished
-    audit = audit_parts(
+    audit = audit_contents(
         data.sequences,
         _names(parts, len(data.ids)),
         label_keys(data.target),
@@ -204,9 +215,11 @@ def finetune(
         "label_column": ", ".join(labels or [data.columns["label"]]),
         "labels": list(data.target.labels),
         "unit": data.target.unit,
+        "tasks": describe_tasks(data.target),
         "ignore": settings.ignore,
         "positive_label": data.target.labels[1] if data.target.task == "binary" else None,
         "split": describe_split(splitting, settings, parts, len(data.ids)),
+        "pairs": settings.pairs + ", symmetric" * settings.symmetric if settings.pairs else None,
         "seeds": settings.all_seeds,
         "method": settings.method,
         "dtype": setup.dtype.choice,
@@ -233,7 +246,7 @@ def finetune(
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
-        headline = unit.headline[data.target.task]
+        headline = headline_of(data.target)
         write_results(folder, data, parts, judged, chosen, letters.kmers, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
@@ -289,8 +302,8 @@ def _train_and_judge(
     held_out = np.concatenate([parts.validation, parts.test])
     test_RN = answer_each(fitted, examples, parts.test)
     num, unit = target.num_answers(parts.validation), UNITS[target.unit]
-    plain = unit.plain(setup.tokenizer.alphabet)
-    baseline = plain.fit(data.sequences, target, parts.train, parts.validation)
+    plain, rows = unit.plain(setup.tokenizer.alphabet), (parts.train, parts.validation)
+    baseline = plain.fit(data.sequences, target, *rows, settings.symmetric)
     judged = list_judged(
         settings.all_seeds,
         np.concatenate([fits.validation, test_RN], axis=1),
@@ -336,7 +349,7 @@ def _split(
 ) -> Parts:
     labels = data.target.strata
     is_clustered = splitting.kind == "cluster"
-    groups = similarity_groups(data.sequences, alphabet.kmers) if is_clustered else None
+    groups = split_groups(data.sequences, alphabet.kmers) if is_clustered else None
     names = split_rows(
         splitting,
         labels,
@@ -347,10 +360,13 @@ def _split(
         settings.test or None,
         seed=settings.seed,
     )
-    labels_to_check = None if data.target.task in ("regression", "multilabel") else labels
+    is_counted = data.target.task in ("regression", "multilabel", MULTITASK)
+    labels_to_check = None if is_counted else labels
     check_parts(names, labels_to_check, ("train", "validation", "test"))
     parts = split_part_rows(names)
-    check_trained(data.target, parts, f"split {splitting}")
+    check_task_parts(data.target, parts)
+    if not data.target.subs:
+        check_trained(data.target, parts, f"split {splitting}")
     if data.target.residues is not None:
         held = {part: data.target.truth(rows) for part, rows in parts._asdict().items()}
         check_part_labels(held, data.target.labels, f"split {splitting}")

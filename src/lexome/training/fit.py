@@ -23,6 +23,7 @@ from lexome.training.objectives import make_objective
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup, make_network
 from lexome.training.target import Target
+from lexome.training.tasks import sub_answers
 
 # The figure whose best epoch is kept, for each kind of task.
 MONITORS = {
@@ -30,6 +31,7 @@ MONITORS = {
     "multiclass": "macro_auprc",
     "multilabel": "macro_auprc",
     "regression": "spearman",
+    "multitask": "mean_headline",  # the mean of these over the tasks; 0 for one that is undefined
 }
 SHOWN = (
     "auroc",
@@ -99,9 +101,9 @@ def fit_seeds(
     for number, seed in enumerate(settings.all_seeds, start=1):
         network = make_network(setup, settings, target.num_outputs, examples, seed)
         if examples.features_NG is not None:
-            network.fit_features(examples.features_NG[parts.train])
+            network.fit_features(examples.features_NG[examples.places(parts.train)])
         if examples.vectors is not None:
-            some = train_rows[:: -(-len(train_rows) // FITTED_TO)]
+            some = examples.places(train_rows[:: -(-len(train_rows) // FITTED_TO)])
             vectors = np.concatenate([examples.vectors.one(row) for row in some])
             network.fit_vectors(torch.from_numpy(vectors).float())
         job = Job(
@@ -141,7 +143,10 @@ def rows_an_epoch(target: Target, train_rows: NDArray[np.int64], share: float) -
 
 
 def choose(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> Threshold:
-    """The threshold of best MCC on some rows: one number, one a label, or None."""
+    """The threshold of best MCC on some rows: one number, one a label or task, or None."""
+    if target.subs:
+        each = [choose(sub, rows, answers) for _, sub, answers in sub_answers(target, found)]
+        return [limit if isinstance(limit, float) else 0.5 for limit in each]
     truth, found = target.judged(rows, found)
     if target.task == "binary":
         return choose_threshold(truth, found).value
@@ -156,11 +161,21 @@ def or_half(threshold: Threshold) -> float | list[float]:
 
 
 def _judge(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> dict[str, float]:
+    if target.subs:
+        return _judge_tasks(target, rows, found)
     threshold = or_half(choose(target, rows, found))
     truth, found = target.judged(rows, found)
-    overall = measure(target.task, truth, found, threshold).overall
+    overall = measure(target.kind, truth, found, threshold).overall
     shown = {name: overall[name] for name in SHOWN if name in overall}
     return {"loss": _loss(target, truth, found)} | shown
+
+
+def _judge_tasks(target: Target, rows: NDArray[np.int64], found: NDArray[Any]) -> dict[str, float]:
+    """The sum of the tasks' losses, and the mean of their figures."""
+    each = [_judge(sub, rows, answers) for _, sub, answers in sub_answers(target, found)]
+    figures = [one[MONITORS[sub.task]] for one, sub in zip(each, target.subs, strict=True)]
+    mean = float(np.mean(np.nan_to_num(figures)))
+    return {"loss": sum(one["loss"] for one in each), MONITORS[target.task]: mean}
 
 
 def _loss(target: Target, truth: NDArray[Any], found: NDArray[Any]) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lexome.architectures.predictor import Predictor
 from lexome.evaluation.decisions import decide
+from lexome.sequence.pairs import Content
 from lexome.training.examples import Examples, Rows
 from lexome.training.loop import answers
 from lexome.training.objectives import Objective
@@ -43,7 +44,7 @@ class Fitted(NamedTuple):
 
 
 def predict_each(
-    fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
+    fitted: Fitted, ids: Sequence[str], sequences: Sequence[Content]
 ) -> NDArray[np.float32]:
     """Answers of every seed's network to clean sequences, (R, N) or (R, N, K), in fp32.
 
@@ -73,7 +74,7 @@ def answer_each(fitted: Fitted, examples: Examples, rows: Rows) -> NDArray[np.fl
 
 
 def predict_mean(
-    fitted: Fitted, ids: Sequence[str], sequences: Sequence[str]
+    fitted: Fitted, ids: Sequence[str], sequences: Sequence[Content]
 ) -> NDArray[np.float64]:
     """The mean of the seeds' answers, (N,) or (N, K): what `lexome predict` gives."""
     mean: NDArray[np.float64] = predict_each(fitted, ids, sequences).mean(0, dtype=np.float64)
@@ -98,6 +99,11 @@ def truth_labels(target: Target) -> list[str]:
     """The labels of a target as text, spelled as `decide_labels` spells predictions."""
     if target.residues is not None:
         return target.residues.texts
+    if target.subs:  # for comparing alone
+        each = [truth_labels(sub) for sub in target.subs]
+        known = [sub.known for sub in target.subs if sub.known is not None]
+        cells = [np.where(k, t, "") for k, t in zip(known, each, strict=True)]
+        return [";".join(row) for row in zip(*cells, strict=True)]
     if target.task == "regression":
         return [f"{value:.6g}" for value in target.values]
     if target.task == "multilabel":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome import __version__
+from lexome.sequence.pairs import letters_of
 from lexome.training.fit import Parts
 from lexome.training.labelled import LabelledTable
 from lexome.training.recipes import TrainRecipe
@@ -43,6 +45,13 @@ def identify(
     }
 
 
+def _texts(data: LabelledTable) -> Iterator[str]:
+    """Ids and sequences, row by row."""
+    for id, content in zip(data.ids, data.sequences, strict=True):
+        yield id
+        yield from letters_of(content)
+
+
 def known_to(theirs: Identity) -> Identity:
     """An identity that an earlier Lexome wrote, with what it did not ask yet at the default.
 
@@ -60,7 +69,7 @@ def known_to(theirs: Identity) -> Identity:
 
 def digest_rows(data: LabelledTable) -> str:
     """A hash of the ids and sequences."""
-    return _digest(*(x for pair in zip(data.ids, data.sequences, strict=True) for x in pair))
+    return _digest(*_texts(data))
 
 
 def fingerprint_of(identity: Identity) -> str:

@@ -17,7 +17,9 @@ from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
 from lexome.training.target import Target
-from lexome.training.units import UNITS, saved_plain
+from lexome.training.task_answers import conform_tasks, task_spelling
+from lexome.training.task_record import headline_of
+from lexome.training.units import saved_plain
 
 
 def judge_run(
@@ -26,6 +28,7 @@ def judge_run(
     label: str | Sequence[str],
     *,
     sequence: str | None = None,
+    second: str | None = None,
     id: str | None = None,
     unknown: str | None = None,
     device: str = "auto",
@@ -44,23 +47,24 @@ def judge_run(
     residues = None
     if fitted.answers_residues:
         residues = ResidueReading(fitted.settings.ignore, fitted.labels)
-    data = read_labelled(
-        table,
-        Columns(sequence, labels, id),
-        fitted.setup.tokenizer.alphabet,
-        unknown or fitted.settings.unknown,  # type: ignore[arg-type]
-        fitted.task,
-        fitted.labels[1] if fitted.task == "binary" else None,
-        residues,
-    )
-    missing = sorted(set(fitted.labels) - set(labels)) if len(labels) > 1 else []
+    several = len(labels) > 1 or fitted.objective.parts
+    missing = sorted(set(fitted.labels) - set(labels)) if several else []
     if missing:
         raise InputError(
-            data.where,
+            str(directory),
             f"no `--label {missing[0]}`",
             "a column for every label of the run: " + ", ".join(fitted.labels),
             "to name them all",
         )
+    data = read_labelled(
+        table,
+        _columns(directory, fitted, Columns(sequence, labels, id, second=second)),
+        fitted.setup.tokenizer.alphabet,
+        unknown or fitted.settings.unknown,  # type: ignore[arg-type]
+        task_spelling(fitted) if fitted.objective.parts else fitted.task,
+        fitted.labels[1] if fitted.task == "binary" else None,
+        residues,
+    )
     target = _conform(data, fitted)
     judged = _judge(directory, fitted, data)
     rows = np.arange(len(data.ids))
@@ -70,12 +74,28 @@ def judge_run(
     return {
         "models": judge_all(target, parts, judged, groups),
         "chosen": chosen,
-        "headline": UNITS[target.unit].headline[fitted.task],
+        "headline": headline_of(target),
         "comparison": compare_with_baseline(target, parts, judged, chosen, groups),
         "rows": {"read": data.num_read, "judged": len(data.ids)},
         "columns": data.columns,
         "cleaning": {count.what: count.number for count in data.cleaning if count.number},
     }
+
+
+def _columns(directory: Path, fitted: Fitted, asked: Columns) -> Columns:
+    """The columns asked for; both of a run of pairs are the run's own where they are not."""
+    if not fitted.settings.pairs:
+        if asked.second is not None:
+            raise InputError(
+                "second", repr(asked.second), "a run of pairs", "the command without it"
+            )
+        return asked
+    own = read_run(directory).facts["columns"]
+    return asked._replace(
+        sequence=asked.sequence or own["sequence"],
+        second=asked.second or own["second"],
+        symmetric=fitted.settings.symmetric,
+    )
 
 
 def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]:
@@ -85,7 +105,10 @@ def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]
     def saved(name: str, found: Any) -> Threshold:
         """A threshold as metrics.json keeps it, as a number or a list in label order."""
         limit = limits[name]
-        return [limit[label] for label in fitted.labels] if isinstance(limit, dict) else limit
+        if isinstance(limit, dict):
+            return [limit.get(label, 0.5) for label in fitted.labels]  # of numbers there is none
+        number: float | None = limit
+        return number
 
     return list_judged(
         fitted.settings.all_seeds,
@@ -100,6 +123,8 @@ def _judge(directory: Path, fitted: Fitted, data: LabelledTable) -> list[Judged]
 def _conform(data: LabelledTable, fitted: Fitted) -> Target:
     """The table's labels in the run's order."""
     target = data.target
+    if target.subs:
+        return conform_tasks(target, fitted, data.where)
     strange = sorted(set(target.labels) - set(fitted.labels))
     if strange:
         raise InputError(

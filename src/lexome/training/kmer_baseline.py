@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from lexome.checkpoints.weight_files import read_json
 from lexome.results.files import write_json
 from lexome.sequence.kmer_counts import count_kmers
+from lexome.sequence.pairs import Content, are_single, letters_of
 from lexome.training.fitted import Threshold
 from lexome.training.target import Target
 
@@ -35,6 +36,7 @@ class KmerBaseline(NamedTuple):
     weights_KG: Floats
     intercept_K: Floats
     threshold: Threshold = None
+    symmetric: bool = False  # of pairs: whether their order plays no part
 
 
 def kmer_baseline_name(task: str) -> str:
@@ -43,16 +45,18 @@ def kmer_baseline_name(task: str) -> str:
 
 
 def fit_kmer_baseline(
-    sequences: Sequence[str],
+    sequences: Sequence[Content],
     target: Target,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
+    symmetric: bool = False,
 ) -> KmerBaseline:
     """Fit to the rows `train`; k and the strength are those that are best on `validation`.
 
     Features: log(1 + count) of each k-mer of every length to k, divided by its deviation. The
     figure is average precision, its mean over classes or labels, or 1 - squared error / variance.
-    Without validation rows the middle strength and the longest k are taken.
+    Without validation rows the middle strength and the longest k are taken. Of pairs it sees the
+    features of both (their sum where `symmetric`), their difference and product.
     """
     tried: list[dict[str, float]] = []
     best: KmerBaseline | None = None
@@ -62,7 +66,7 @@ def fit_kmer_baseline(
         asked = [(LONGEST[-1], STRENGTHS[1])]
     for k in sorted({k for k, _ in asked}):
         ours, held = (
-            _features([sequences[i] for i in rows], k) if len(rows) else None
+            _features([sequences[i] for i in rows], k, symmetric) if len(rows) else None
             for rows in (train, validation)
         )
         scale_G = _deviations(ours)
@@ -75,12 +79,12 @@ def fit_kmer_baseline(
             if best is None or figure > highest:
                 best, highest = model, figure
     assert best is not None
-    return best._replace(tried=tried)
+    return best._replace(tried=tried, symmetric=symmetric)
 
 
-def predict_kmer_baseline(baseline: KmerBaseline, sequences: Sequence[str]) -> Floats:
+def predict_kmer_baseline(baseline: KmerBaseline, sequences: Sequence[Content]) -> Floats:
     """Probabilities (N,) or (N, K), or values (N,)."""
-    return _answers(baseline, _features(sequences, baseline.k))
+    return _answers(baseline, _features(sequences, baseline.k, baseline.symmetric))
 
 
 def save_kmer_baseline(baseline: KmerBaseline, path: Path) -> None:
@@ -98,7 +102,12 @@ def load_kmer_baseline(path: Path) -> KmerBaseline:
     return KmerBaseline(**(plain | arrays))
 
 
-def _features(sequences: Sequence[str], k: int) -> Any:
+def _features(sequences: Sequence[Content], k: int, symmetric: bool) -> Any:
+    if not are_single(sequences):
+        pairs = [letters_of(content) for content in sequences]
+        one, other = (_features([pair[side] for pair in pairs], k, False) for side in range(2))
+        whole = [one + other] if symmetric else [one, other]
+        return sparse.hstack([*whole, abs(one - other), one.multiply(other)]).tocsr()
     counts = sparse.hstack([count_kmers(sequences, length) for length in range(1, k + 1)])
     return counts.tocsr().log1p()
 

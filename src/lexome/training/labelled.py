@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from lexome.results.files import hash_file
 from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
+from lexome.sequence.pairs import Content, Pair, are_single, in_one_order, letters_of
 from lexome.training.residue_labels import (
     ResidueReading,
     all_ignored,
@@ -26,6 +27,13 @@ from lexome.training.residue_labels import (
     fit_labels,
 )
 from lexome.training.target import Target, is_missing, read_residue_target, read_target, spell
+from lexome.training.tasks import (
+    contradict,
+    fill_labels,
+    is_multitask,
+    read_tasks,
+    spell_known,
+)
 
 
 class Count(NamedTuple):
@@ -44,7 +52,7 @@ class LabelledTable(NamedTuple):
     num_read: int
     rows: NDArray[np.int64]  # row of the table, from 1
     ids: list[str]
-    sequences: list[str]  # letters cleaned, whole length
+    sequences: Sequence[Content]  # letters cleaned, whole length
     target: Target
     split_values: list[str] | None
     cleaning: list[Count]
@@ -57,6 +65,8 @@ class Columns(NamedTuple):
     label: Sequence[str] | None = None
     id: str | None = None
     split: str | None = None
+    second: str | None = None  # of pairs, never guessed
+    symmetric: bool = False  # whether a pair is the same as the swapped pair
 
 
 class Raw(NamedTuple):
@@ -71,6 +81,8 @@ class Raw(NamedTuple):
     label_names: list[str]
     labels: list[list[object]]
     split: list[str] | None
+    seconds: list[str] | None = None  # of pairs
+    symmetric: bool = False  # whether a pair is the same as the swapped pair
 
     def num_empty(self) -> int:
         """Rows without a sequence."""
@@ -112,18 +124,25 @@ def clean_labelled(
     residues: ResidueReading | None = None,
 ) -> LabelledTable:
     """As `read_labelled`, of rows that were read."""
-    kept = _drop_empty(raw)
-    cleaned, mapped = _clean_letters(raw, kept, alphabet, unknown)
+    several = is_multitask(task)
+    kept = _drop_empty(raw, any if several else all)
+    cleaned, mapped = _clean_contents(raw, kept, alphabet, unknown)
     # "map" leaves nothing of a lone stop sign
-    kept = [i for i, sequence in zip(kept, cleaned, strict=True) if sequence]
-    sequences = [sequence for sequence in cleaned if sequence]
+    kept = [i for i, content in zip(kept, cleaned, strict=True) if all(letters_of(content))]
+    sequences = [content for content in cleaned if all(letters_of(content))]
     _check_ids(raw, kept)
     num_whole = len(sequences)
     if residues is not None:
+        assert are_single(sequences)  # settings refuse pairs here
         raw, kept, sequences = _learnable(raw, kept, sequences, residues)
     labels = [[spell(column[i]) for column in raw.labels] for i in kept]
     split = None if raw.split is None else [raw.split[i] for i in kept]
-    survivors, repeats, conflicts = _drop_repeats(sequences, labels, split)
+    keys = [in_one_order(content) if raw.symmetric else content for content in sequences]
+    if several:
+        copies = keys if split is None else list(zip(keys, split, strict=True))
+        known = [[spell_known(column[i]) for column in raw.labels] for i in kept]
+        labels = fill_labels(copies, known)
+    survivors, repeats, conflicts = _drop_repeats(keys, labels, split)
     counts = [
         Count("empty sequences dropped", raw.num_empty() + len(cleaned) - num_whole),
         Count("rows without a label dropped", raw.num_unlabelled(len(cleaned))),
@@ -144,7 +163,11 @@ def clean_labelled(
         target = read_residue_target(texts, raw.label_names, residues, positive, places)
     else:
         rows = [i + 1 for i in final]
-        target = read_target(columns_kept, raw.label_names, task, positive, rows)
+        read: Callable[..., Target] = read_target
+        if several:
+            chosen = [labels[i] for i in survivors]
+            read, columns_kept = read_tasks, [list(c) for c in zip(*chosen, strict=True)]
+        target = read(columns_kept, raw.label_names, task, positive, rows)
     return LabelledTable(
         where=raw.where,
         columns=raw.columns,
@@ -164,17 +187,28 @@ def read_raw(source: Any, asked: Columns) -> Raw:
     table = open_table(source)
     frame = pl.concat(list(table.batches))
     where, names = table.where, table.columns
-    sequence = find_column(names, "sequence", asked.sequence, sample=frame.head(1000), where=where)
+    second = None
+    if asked.second is not None:
+        second = find_column(names, "sequence", asked.second, where=where)
+    others = [name for name in names if name != asked.second or name == asked.sequence]
+    sequence = find_column(others, "sequence", asked.sequence, sample=frame.head(1000), where=where)
+    if second is not None and sequence.name == second.name:
+        raise InputError(
+            where,
+            f"the column {second.name!r} as first and as second sequence",
+            "two columns",
+            "another `--second`",
+        )
     if asked.label:
         labels = [find_column(names, "label", name, where=where) for name in asked.label]
     else:
         labels = [find_column(names, "label", None, where=where)]
     split = find_column(names, "label", asked.split, where=where).name if asked.split else None
     id_column = guess_column(names, "id", asked.id, where=where)
-    taken = (sequence.name, split, *(choice.name for choice in labels))
+    taken = (sequence.name, asked.second, split, *(choice.name for choice in labels))
     if id_column is not None and (id_column.name in taken or _is_no_key(frame, id_column)):
         id_column = None
-    roles = {"sequence": sequence, "id": id_column} | {"label": labels[0]}
+    roles = {"sequence": sequence, "second": second, "id": id_column, "label": labels[0]}
     num = frame.height
     return Raw(
         where=where,
@@ -188,6 +222,8 @@ def read_raw(source: Any, asked: Columns) -> Raw:
         label_names=[choice.name for choice in labels],
         labels=[frame[choice.name].to_list() for choice in labels],
         split=[_text(v) for v in frame[split].to_list()] if split else None,
+        seconds=[_text(v) for v in frame[second.name].to_list()] if second else None,
+        symmetric=asked.symmetric,
     )
 
 
@@ -206,12 +242,12 @@ def _text(value: object) -> str:
     return "" if value is None else spell(value)
 
 
-def _drop_empty(raw: Raw) -> list[int]:
+def _drop_empty(raw: Raw, enough: Callable[[Iterable[bool]], bool] = all) -> list[int]:
     labelled = zip(raw.sequences, zip(*raw.labels, strict=True), strict=True)
     return [
         i
         for i, (sequence, labels) in enumerate(labelled)
-        if sequence and not any(is_missing(label) for label in labels)
+        if sequence and enough(not is_missing(label) for label in labels)
     ]
 
 
@@ -220,8 +256,8 @@ def _place(raw: Raw, i: int) -> str:
 
 
 def _learnable(
-    raw: Raw, kept: list[int], sequences: list[str], residues: ResidueReading
-) -> tuple[Raw, list[int], list[str]]:
+    raw: Raw, kept: list[int], sequences: Sequence[str], residues: ResidueReading
+) -> tuple[Raw, list[int], list[Content]]:
     """The rows with a label to learn from, each label checked to fit its sequence."""
     places = [_place(raw, i) for i in kept]
     columns = []
@@ -238,6 +274,30 @@ def _learnable(
         check_ignore(len(kept) - sum(hidden), residues.ignore, f"{raw.where}, every row")
     shown = [n for n, is_hidden in enumerate(hidden) if not is_hidden]
     return raw, [kept[n] for n in shown], [sequences[n] for n in shown]
+
+
+def _clean_contents(
+    raw: Raw, kept: Sequence[int], alphabet: Alphabet, unknown: UnknownPolicy
+) -> tuple[list[Content], list[Count]]:
+    """Sequences, or pairs, of clean letters; and what was mapped.
+
+    Raises:
+        InputError: a row with a first sequence and a label that has no second sequence.
+    """
+    firsts, mapped = _clean_letters(raw, kept, alphabet, unknown)
+    if raw.seconds is None:
+        return list(firsts), mapped
+    for i in kept:
+        if not raw.seconds[i]:
+            raise InputError(
+                f"{raw.where}, row {i + 1} ({raw.ids[i]}), column {raw.columns['second']!r}",
+                "no sequence",
+                "a second sequence in every row that has a first one",
+                "to drop the row, or to mend it",
+            )
+    seconds, more = _clean_letters(raw._replace(sequences=raw.seconds), kept, alphabet, unknown)
+    pairs = [Pair(one, other) for one, other in zip(firsts, seconds, strict=True)]
+    return list(pairs), [*mapped, *more]
 
 
 def _clean_letters(
@@ -262,15 +322,16 @@ def _check_ids(raw: Raw, kept: Sequence[int]) -> None:
 
 
 def _drop_repeats(
-    sequences: Sequence[str], labels: Sequence[Sequence[str]], split: Sequence[str] | None
+    sequences: Sequence[Content], labels: Sequence[Sequence[str]], split: Sequence[str] | None
 ) -> tuple[list[int], int, int]:
     """Rows that stay, rows merged, rows dropped for conflicting labels."""
     groups: dict[bytes, list[int]] = {}
     for i, sequence in enumerate(sequences):
-        key = hashlib.blake2b(sequence.encode(), digest_size=16).digest()
+        text = "\0".join(letters_of(sequence))
+        key = hashlib.blake2b(text.encode(), digest_size=16).digest()
         groups.setdefault(key, []).append(i)
     conflicting = {
-        i for group in groups.values() if len({tuple(labels[i]) for i in group}) > 1 for i in group
+        i for group in groups.values() if contradict([labels[i] for i in group]) for i in group
     }
     # A copy in another part stays: the audit must see it.
     firsts = sorted(
@@ -301,6 +362,7 @@ def check_lengths(table: LabelledTable, policy: LongPolicy, model: Lengths) -> C
     """
     if model.context is None and policy.kind != "crop":
         return None  # nothing is too long
+    assert are_single(table.sequences)  # of pairs: training/pairs.py
     limit = sys.maxsize if model.context is None else model.context
     unit = "residues" if model.is_per_letter else "tokens"
     if policy.kind == "refuse":

@@ -30,6 +30,7 @@ from lexome.training.examples import (
     epoch_batches,
     inputs_of,
     make_batch,
+    some_inputs,
 )
 from lexome.training.objectives import Objective, loss_sum, read_outputs
 from lexome.training.optimizers import decay_groups
@@ -223,7 +224,7 @@ def _step(
         optimizer.zero_grad()
         total = 0.0
         for some in job.budget.micro_batches(job.examples, rows):
-            inputs: Any = None if noisy is None else [noisy[i] for i in some]
+            inputs = None if noisy is None else some_inputs(job.examples, noisy, some)
             with mixed_precision(job.examples.device, job.dtype):
                 outputs_SC = network(*make_batch(job.examples, rows[some], inputs))
             loss = loss_sum(job.objective, *job.examples.judged(outputs_SC, rows[some]))

@@ -24,6 +24,14 @@ class Objective(NamedTuple):
     scale: float
     shift: float  # binary: added to the logit, to undo a drawn share of positives
     gamma: float = 0.0  # of the focal loss; 0 is cross-entropy
+    labels: tuple[str, ...] = ()  # of one task of several: its classes
+    weight: float = 1.0  # of one task of several: rows of the training part to those with a label
+    parts: tuple["Objective", ...] = ()  # of several tasks
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that one task of several gives for each row."""
+        return len(self.labels) if self.task == "multiclass" else 1
 
 
 def check_loss(task: str, loss: str, weighting: str) -> None:
@@ -55,7 +63,17 @@ def make_objective(
     share: float,
     gamma: float = 0.0,
 ) -> Objective:
-    """The objective for the training rows of a target."""
+    """The objective for the training rows of a target; of several tasks no share is drawn.
+
+    Numbers among several tasks are fitted by squared error, whatever the loss of classes is.
+    """
+    if target.subs:
+        parts = [make_objective(sub, rows, smoothing, weighting, 0.0, gamma) for sub in target.subs]
+        weighted = [
+            part._replace(labels=sub.labels, weight=len(rows) / max(len(sub.truth(rows)), 1))
+            for part, sub in zip(parts, target.subs, strict=True)
+        ]
+        return Objective(target.task, smoothing, None, 0.5, 0.0, 1.0, 0.0, parts=tuple(weighted))
     values = target.truth(rows)
     weights = None
     mean, scale, shift, rate = 0.0, 1.0, 0.0, 0.5
@@ -82,6 +100,8 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     by (1 - its probability) to the power of gamma; class weights are its alpha.
     """
     outputs_SC = outputs_SC.float()
+    if objective.parts:
+        return _sum_of_tasks(objective, outputs_SC, targets)
     truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
     weights = objective.class_weights
     if weights is not None:
@@ -133,6 +153,13 @@ def _focal_classes(
 def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32]:
     """Probabilities (N,) or (N, K), or values (N,), from a network's outputs."""
     outputs_NC = outputs_NC.float()
+    if objective.parts:
+        blocks = torch.split(outputs_NC, [part.num_outputs for part in objective.parts], dim=1)
+        found = [
+            read_outputs(part, block).reshape(len(block), -1)
+            for part, block in zip(objective.parts, blocks, strict=True)
+        ]
+        return np.concatenate(found, axis=1)
     if objective.task == "regression":
         return (outputs_NC[:, 0] * objective.scale + objective.mean).numpy()
     if objective.task == "multiclass":
@@ -140,6 +167,34 @@ def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32
     if objective.task == "binary":
         return (outputs_NC[:, 0] + objective.shift).sigmoid().numpy()
     return outputs_NC.sigmoid().numpy()
+
+
+def _sum_of_tasks(
+    objective: Objective, outputs_SC: Tensor, targets_SK: NDArray[np.float64]
+) -> Tensor:
+    """The tasks' losses, each over its labelled rows, so weighted that each is a mean over them."""
+    total = outputs_SC.sum() * 0.0  # of a batch without a label
+    blocks = torch.split(outputs_SC, [part.num_outputs for part in objective.parts], dim=1)
+    for part, block, targets_S in zip(objective.parts, blocks, targets_SK.T, strict=True):
+        known = ~np.isnan(targets_S)
+        if known.any():
+            kind = np.float64 if part.task == "regression" else np.int64
+            some = block[torch.from_numpy(known).to(block.device)]
+            total = total + part.weight * loss_sum(part, some, targets_S[known].astype(kind))
+    return total
+
+
+def objective_facts(objective: Objective) -> dict[str, Any]:
+    """What is saved of an objective: all that reading outputs needs."""
+    facts = objective._replace(class_weights=None)._asdict()
+    return facts | {"parts": [objective_facts(part) for part in objective.parts]}
+
+
+def objective_of(facts: dict[str, Any]) -> Objective:
+    """What `objective_facts` wrote."""
+    parts = tuple(objective_of(part) for part in facts.get("parts", ()))
+    labels = tuple(facts.get("labels", ()))
+    return Objective(**(facts | {"class_weights": None, "parts": parts, "labels": labels}))
 
 
 def _balanced(target: Target, values: NDArray[Any]) -> Tensor:

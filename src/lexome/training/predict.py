@@ -26,14 +26,25 @@ from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.reports.run_files import name_positive
 from lexome.results.residue_rows import lists_as_text
-from lexome.sequence.alphabet import UnknownPolicy, clean_sequence
+from lexome.sequence.alphabet import UnknownPolicy
 from lexome.sequence.letter_counts import LetterCounts
+from lexome.sequence.pairs import Content, PairRecord, are_single
 from lexome.sequence.records import Record
 from lexome.training.adapters import ADAPTERS
 from lexome.training.artefact import CONFIG, load_artefact
 from lexome.training.fitted import Fitted, predict_mean
+from lexome.training.predict_pairs import (
+    PAIRS,
+    Asked,
+    clean_pair,
+    clean_text,
+    count_cropped,
+    pair_reader,
+    trace_pairs,
+)
 from lexome.training.record import answers_of, round_figures
 from lexome.training.run_folder import read_run
+from lexome.training.task_answers import task_answers
 
 RUN = "run.json"
 LIST_FORMATS = (".parquet", ".pq", ".jsonl")
@@ -59,6 +70,7 @@ def predict(
     device: str = "auto",
     sequence: str | None = None,
     id: str | None = None,
+    second: str | None = None,
 ) -> pl.DataFrame:
     """Answers of a saved run to sequences, in memory.
 
@@ -74,12 +86,12 @@ def predict(
         source: a sequence, a list, a frame, or a path.
         unknown: letters outside the alphabet: refuse or map; as in training where not given.
         device: auto, cpu, cuda or cuda:N.
-        sequence, id: columns of a table; those of the run's own table where it has them.
+        sequence, id, second: columns of a table; those of the run's own table where it has them.
 
     Raises:
         InputError: an id that stands twice, letters or lengths that the run does not take.
     """
-    table, done = predict_at_once(run, source, unknown, device, sequence, id)
+    table, done = predict_at_once(run, source, unknown, device, sequence, id, second)
     if done.mapped:
         letters = LetterCounts(Counter(done.mapped), done.mapped_rows)
         warnings.warn(f"{find_place(source).where}: {letters}", stacklevel=2)
@@ -93,11 +105,12 @@ def predict_at_once(
     device: str = "auto",
     sequence: str | None = None,
     id: str | None = None,
+    second: str | None = None,
 ) -> tuple[pl.DataFrame, PredictSummary]:
     """The table of `predict`, and what was mapped, cropped and windowed for it."""
     fitted = load_artefact(Path(run), device)
     policy = _policy(fitted, unknown)
-    read = _reader(fitted, Path(run), source, sequence, id)
+    read = _reader(fitted, Path(run), source, sequence, id, second)
     records = list(refuse_repeats(read(), find_place(source)))
     if not records:
         raise InputError("source", "no sequence", "at least one", "another source")
@@ -115,14 +128,15 @@ def predict_file(
     quiet: bool = False,
     sequence: str | None = None,
     id: str | None = None,
+    second: str | None = None,
 ) -> PredictSummary:
     """The same for any size of input, written to a table by its ending, in bounded memory."""
     directory = Path(run)
     fitted = load_artefact(directory, device)
     policy, positive = _policy(fitted, unknown), _positive_name(fitted, directory)
     check_output(output)
-    read, place = _reader(fitted, directory, source, sequence, id), find_place(source)
-    total = None
+    read = _reader(fitted, directory, source, sequence, id, second)
+    place, total = find_place(source), None
     if can_be_read_twice(source):
         total = _survey(fitted, refuse_repeats(read(), place), policy)
 
@@ -143,7 +157,7 @@ def predict_file(
             fingerprint,
             notes,
             progress,
-            SEQUENCES,
+            PAIRS if fitted.settings.pairs else SEQUENCES,
             place,
         )
     return _summary(tally)
@@ -194,9 +208,9 @@ def _positive_name(fitted: Fitted, directory: Path) -> str:
     return name_positive(label, column or label)
 
 
-def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, positive: str) -> Answer:
+def _answer(fitted: Fitted, records: list[Any], unknown: UnknownPolicy, positive: str) -> Answer:
     letters = LetterCounts()
-    clean = [_clean(fitted, record, unknown, letters) for record in records]
+    clean: list[Content] = [_clean(fitted, record, unknown, letters) for record in records]
     ids = [record.id for record in records]
     found = predict_mean(fitted, ids, clean)
     broken = ~np.isfinite(found).reshape(len(found), -1).all(axis=1)
@@ -209,19 +223,21 @@ def _answer(fitted: Fitted, records: list[Record], unknown: UnknownPolicy, posit
             "finite values",
             "a run whose training did not diverge",
         )
-    columns = answers_of(fitted.task, fitted.labels, found, fitted.threshold, lengths)
-    called = columns.pop("prediction")
     trace = _trace(fitted, ids, clean)
+    if fitted.objective.parts:
+        columns, called = task_answers(fitted, found), []
+    else:
+        columns = answers_of(fitted.task, fitted.labels, found, fitted.threshold, lengths)
+        called = columns.pop("prediction")
     if fitted.task == "binary":  # here nothing else says what is probable, and from when it counts
         threshold = round_figures(np.full(len(ids), fitted.threshold))
         columns = {f"probability_{positive}": columns["probability"], "threshold": threshold}
     table = {"id": ids, **trace, **columns}
-    pairs = zip(trace["length"], trace["residues_used"], strict=True)
     counts = count_mapped(letters) | {
-        "cropped": sum(used < length for length, used in pairs),
+        "cropped": count_cropped(trace),
         "windowed": sum(n > 1 for n in trace.get("windows", [])),
     }
-    if fitted.task != "regression":
+    if called and fitted.task != "regression":
         table["prediction"] = called
         each = list("".join(called)) if lengths is not None else called
         counts |= {f"{CALLED}{name}": n for name, n in _named(fitted, each, positive).items()}
@@ -238,49 +254,61 @@ def _named(fitted: Fitted, called: list[str], positive: str) -> dict[str, int]:
     return dict(counts)
 
 
-def _trace(fitted: Fitted, ids: list[str], sequences: list[str]) -> dict[str, list[int]]:
+def _trace(fitted: Fitted, ids: list[str], contents: list[Content]) -> dict[str, list[int]]:
     """How much of each sequence the model sees, and in how many windows where it cuts such."""
-    policy, lengths = parse_long(fitted.settings.recipe.long), list(map(len, sequences))
+    if fitted.settings.pairs:
+        return trace_pairs(fitted, ids, contents)
+    assert are_single(contents)
+    policy, lengths = parse_long(fitted.settings.recipe.long), list(map(len, contents))
     used = lengths
     if policy.kind == "crop":
         used = [min(length, policy.head + policy.tail) for length in lengths]
     columns = {"length": lengths, "residues_used": used}
     if policy.kind == "window" and fitted.setup.context:
         size = fitted.setup.context
-        tokens = map(fitted.setup.num_tokens, sequences, ids)
+        tokens = map(fitted.setup.num_tokens, contents, ids)
         columns["windows"] = [len(plan_windows(number, size)) for number in tokens]
     return columns
 
 
-def _clean(fitted: Fitted, record: Record, unknown: UnknownPolicy, letters: LetterCounts) -> str:
-    alphabet = fitted.setup.tokenizer.alphabet
-    sequence, counts = clean_sequence(record.sequence, alphabet, unknown, record.id)
-    letters.add(counts)
-    if not sequence:
-        raise InputError(record.id, "0 residues", "at least one", "to drop this record")
+def _clean(
+    fitted: Fitted, record: Record | PairRecord, unknown: UnknownPolicy, letters: LetterCounts
+) -> Content:
+    if isinstance(record, PairRecord):
+        return clean_pair(fitted, record, unknown, letters)
+    sequence = clean_text(fitted, record.sequence, record.id, unknown, letters)
     if parse_long(fitted.settings.recipe.long).kind == "refuse":
         fitted.setup.check_length(sequence, record.id)
     return sequence
 
 
 def _reader(
-    fitted: Fitted, directory: Path, source: Any, sequence: str | None, id: str | None
-) -> Callable[[], Iterator[Record]]:
+    fitted: Fitted,
+    directory: Path,
+    source: Any,
+    sequence: str | None,
+    id: str | None,
+    second: str | None,
+) -> Callable[[], Iterator[Any]]:
     """What reads the source from its start; a table by the run's own columns where it has them."""
+    own = read_run(directory).facts.get("columns", {}) if (directory / RUN).exists() else {}
+    if fitted.settings.pairs:
+        return pair_reader(source, Asked(sequence, second, id), own)
+    if second is not None:
+        raise InputError("second", repr(second), "a run of pairs", "the command without it")
     proteins = fitted.setup.tokenizer.alphabet.is_protein
     if (sequence is None or id is None) and is_table(source) and can_be_read_twice(source):
         there = table_columns(source)
-        own = read_run(directory).facts.get("columns", {})
         sequence = sequence or (own["sequence"] if own.get("sequence") in there else None)
         if id is None and own.get("id") in there:
             id = own["id"]
     return lambda: read_records(source, sequence, id, proteins)
 
 
-def _survey(fitted: Fitted, records: Iterable[Record], unknown: UnknownPolicy) -> int:
+def _survey(fitted: Fitted, records: Iterable[Any], unknown: UnknownPolicy) -> int:
     """Residues in a source, after every record was checked: mistakes show before the work."""
     total = 0
     for record in records:
         _clean(fitted, record, unknown, LetterCounts())
-        total += len(record.sequence)
+        total += len(record.sequence) + len(getattr(record, "second", ""))
     return total

@@ -29,6 +29,7 @@ from lexome.results.files import translate_disk_errors, write_json, write_text
 from lexome.results.tables import write_table
 from lexome.results.types import Estimate
 from lexome.seeds import derive_seed, keep_randomness
+from lexome.sequence.pairs import are_single
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.identity import digest_rows
 from lexome.training.labelled import (
@@ -145,6 +146,7 @@ def probe(
             models[UNTRAINED] = _untrained(checkpoint, asked)
         for name, one in models.items():
             facts = made_of | ({"untrained": asked.seed} if name == UNTRAINED else {})
+            assert are_single(data.sequences)
             total = sum(len(sequence) for sequence in data.sequences)
             with show_progress("Embedding", total, quiet=quiet) as progress:
                 shelf = model_shelf(
@@ -152,6 +154,7 @@ def probe(
                     output / "vectors", facts, progress,
                 )  # fmt: skip
             shelves.append(shelf)
+        assert are_single(data.sequences)
         shelves.insert(1, plain_shelf(data.sequences, alphabet.kmers == "dna"))
         found: dict[Place, Probed] = {}
         total = sum(len(s.layers) * len(s.poolings) for s in shelves) * len(heads)
@@ -206,7 +209,7 @@ def judge(
         def figures(places: Sequence[Place], rows: Any) -> Choice:
             answers = [found[place].answers[rows] for place in places]
             groups = folds.group_N[rows]
-            return choose_best(target.task, target.values[rows], answers, metric, groups, seed)
+            return choose_best(target.kind, target.values[rows], answers, metric, groups, seed)
 
         choice = figures(places, rows)
         best = places[choice.best]
@@ -228,7 +231,7 @@ def take_rows(data: LabelledTable, rows: int | None, seed: int) -> LabelledTable
     return data._replace(
         rows=data.rows[kept],
         ids=[data.ids[i] for i in kept],
-        sequences=[data.sequences[i] for i in kept],
+        sequences=[data.sequences[i] for i in kept.tolist()],
         target=data.target._replace(values=values),
         split_values=None if data.split_values is None else [data.split_values[i] for i in kept],
     )

@@ -12,6 +12,7 @@ from lexome.evaluation.dealing import deal_groups, deal_rows
 from lexome.evaluation.grouping import group_similar
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.splits import SplitSettings, check_parts, split_by_column
+from lexome.sequence.pairs import are_single
 from lexome.training.labelled import LabelledTable
 from lexome.training.target import Target
 
@@ -60,6 +61,7 @@ def make_folds(
         InputError: fewer rows of a class than folds, a fold without a class, a group larger than
             a fold, a column with too few values.
     """
+    assert are_single(data.sequences)
     found = group_similar(data.sequences, alphabet, method=clusters)
     if any(lists):
         return _parts(data, splitting, lists, found.group_N, found.how)

@@ -73,13 +73,13 @@ def probe_cell(
 
     def ask(train: NDArray[np.int64], judged: NDArray[np.int64], setting: float) -> Floats:
         known_ND, asked_MD = standardise(features_ND[train], features_ND[judged])
-        task = target.task
+        task = target.kind
         return head.answer(known_ND, truth[train], asked_MD, setting, task, num_outputs, seed)
 
     for turn in turns:
         tried_S = np.array(
             [
-                figure(target.task, truth[turn.choice], ask(turn.inner, turn.choice, one), metric)
+                figure(target.kind, truth[turn.choice], ask(turn.inner, turn.choice, one), metric)
                 for one in head.settings
             ]
         )
@@ -87,7 +87,7 @@ def probe_cell(
         settings.append(head.settings[place])
         said = ask(turn.train, turn.judged, head.settings[place])
         answers[turn.judged] = said
-        figures.append(figure(target.task, truth[turn.judged], said, metric))
+        figures.append(figure(target.kind, truth[turn.judged], said, metric))
     return Probed(answers, settings, figures)
 
 

@@ -8,6 +8,7 @@ from lexome.errors import InputError
 from lexome.inference.model import Model
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.training.residue_labels import PER_RESIDUE
+from lexome.training.tasks import is_multitask
 
 # Free of a threshold, so that heads are compared by how they rank.
 METRIC = {
@@ -47,9 +48,9 @@ class ProbeSettings:
     def __post_init__(self) -> None:
         if self.rows is not None and self.rows < 2:
             raise InputError("--rows", str(self.rows), "at least two", "`--rows 1000`")
-        if self.task == PER_RESIDUE:
+        if self.task == PER_RESIDUE or is_multitask(self.task):
             raise InputError(
-                "task", f"{self.task} in a probe", "a label a sequence", "`lexome finetune`"
+                "task", f"{self.task} in a probe", "one label a sequence", "`lexome finetune`"
             )
         if self.unknown == "reference":
             seen = "reference with labels"

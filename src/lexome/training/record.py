@@ -2,6 +2,7 @@
 
 import math
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lexome import __version__
 from lexome.devices import num_cores
-from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.metrics import is_collapsed
+from lexome.evaluation.pair_groups import bootstrap_groups
 from lexome.results.files import write_json
 from lexome.results.residue_rows import as_lists, as_texts
 from lexome.results.tables import write_table
 from lexome.results.types import Audit, Estimate, Estimates
+from lexome.sequence.pairs import Content, letters_of
 from lexome.training.beside_baseline import Groups
 from lexome.training.fit import Parts, or_half
 from lexome.training.fitted import Threshold, decide_labels, truth_labels
@@ -26,13 +28,14 @@ from lexome.training.judged import Judged
 from lexome.training.labelled import LabelledTable
 from lexome.training.recipes import TrainRecipe
 from lexome.training.target import Target
+from lexome.training.task_record import collapsed_tasks, join_entries, judged_task, task_frame
 from lexome.training.units import UNITS
 
 
-def held_out_groups(parts: Parts, sequences: list[str], alphabet: KmerAlphabet) -> Groups:
+def held_out_groups(parts: Parts, sequences: Sequence[Content], alphabet: KmerAlphabet) -> Groups:
     """The similarity group of each validation and test row, part by part."""
     return {
-        part: similarity_groups([sequences[i] for i in rows], alphabet)
+        part: bootstrap_groups([sequences[i] for i in rows], alphabet)
         for part, rows in (("validation", parts.validation), ("test", parts.test))
         if len(rows)
     }
@@ -45,6 +48,18 @@ def judge_all(
     groups: Groups,
 ) -> list[dict[str, Any]]:
     """Every model's metrics on validation and test with 95 % intervals over similarity groups."""
+    if not target.subs:
+        return _judge_target(target, parts, judged, groups)
+    each = [
+        _judge_target(sub, parts, judged_task(target, judged, index), groups)
+        for index, sub in enumerate(target.subs)
+    ]
+    return join_entries(target, each)
+
+
+def _judge_target(
+    target: Target, parts: Parts, judged: list[Judged], groups: Groups
+) -> list[dict[str, Any]]:
     rows_of = {"validation": parts.validation, "test": parts.test}
 
     def measured(models: list[Judged]) -> dict[str, Estimates]:
@@ -57,7 +72,7 @@ def judge_all(
             truth, *answers = target.judged(rows, *answers)
             limits = [or_half(model.threshold) for model in models]
             group = target.per_answer(rows, groups[part])
-            found[part] = UNITS[target.unit].intervals(target.task, truth, answers, limits, group)
+            found[part] = UNITS[target.unit].intervals(target.kind, truth, answers, limits, group)
         return found
 
     entries = []
@@ -65,7 +80,10 @@ def judge_all(
         entry = _entry(model.name, model.kind, model.threshold, measured([model]), target)
         limit = or_half(model.threshold)
         entry["collapsed"] = {
-            part: is_collapsed(target.task, model.answers[part], limit) for part in groups
+            part: bool(collapsed_tasks(target, model, part, is_collapsed))
+            if target.subs
+            else is_collapsed(target.kind, model.answers[part], limit)
+            for part in groups
         }
         entries.append(entry)
     seeds = [model for model in judged if model.kind == "seed"]
@@ -84,7 +102,8 @@ def write_predictions(
     notes: dict[str, Any],
 ) -> None:
     """A long table: a row for each held-out sequence from the chosen model and the baseline."""
-    target, truth = table.target, np.array(truth_labels(table.target), dtype=object)
+    target = table.target
+    truth = np.array([] if target.subs else truth_labels(target), dtype=object)
     frames = []
     for model in (m for m in judged if m.name == chosen or m.kind == "baseline"):
         for part, rows in (("validation", parts.validation), ("test", parts.test)):
@@ -95,18 +114,25 @@ def write_predictions(
             if target.residues is not None:
                 lengths = target.residues.lengths[rows]
                 sequences = {"sequence": [table.sequences[i] for i in rows]}
-            frame = {
+            shared: dict[str, Any] = {
                 "model": [model.name] * len(rows),
                 "row": table.rows[rows],
                 "id": [table.ids[i] for i in rows],
                 "part": [part] * len(rows),
-                "length": [len(table.sequences[i]) for i in rows],
+                **length_columns([table.sequences[i] for i in rows]),
                 **sequences,
+            }
+            if target.subs:
+                made = (truth_labels, answers_of)
+                frames.append(task_frame(target, rows, shared, model, part, *made))
+                continue
+            frame = {
+                **shared,
                 "label": truth[rows].tolist(),
                 **answers_of(target.task, target.labels, found, model.threshold, lengths),
             }
             frames.append(pl.DataFrame(frame))
-    write_table(pl.concat(frames), path, notes)
+    write_table(pl.concat(frames, how="diagonal"), path, notes)
 
 
 def answers_of(
@@ -127,6 +153,12 @@ def answers_of(
         columns = {name: as_lists(values, lengths) for name, values in columns.items()}
         called = as_texts(called, lengths)
     return columns | {"prediction": called}
+
+
+def length_columns(contents: Sequence[Content]) -> dict[str, list[int]]:
+    """The length of each sequence, of pairs of both."""
+    lengths = zip(*([len(s) for s in letters_of(content)] for content in contents), strict=True)
+    return dict(zip(("length", "second_length"), map(list, lengths), strict=False))
 
 
 def answer_columns(
@@ -204,6 +236,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "exact": {name: overlap.exact for name, overlap in between.items()},
         "near": {name: overlap.near for name, overlap in between.items()},
         "conflicts": {name: overlap.conflicts for name, overlap in between.items()},
+        "same_pairs": dict(zip(between, audit.same_pairs or [], strict=False)),
         "similarity": audit.similarity,
         "file": "audit.csv",
     }
@@ -212,6 +245,12 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
 def describe_balance(target: Target, parts: Parts) -> dict[str, Any]:
     """How many rows (or residues) of each label every part holds; a histogram for real values."""
     found: dict[str, Any] = {}
+    if target.subs:
+        both = list(zip(target.labels, target.subs, strict=True))
+        return {
+            part: {name: len(sub.truth(rows)) for name, sub in both}
+            for part, rows in parts._asdict().items()
+        }
     edges = np.histogram_bin_edges(target.values, 30) if target.task == "regression" else None
     for part, rows in parts._asdict().items():
         values = target.truth(rows)
@@ -258,7 +297,10 @@ def find_warnings(
         found.append(why)
     part = "test" if len(parts.test) else "validation"
     for model in judged:
-        if is_collapsed(target.task, model.answers[part], or_half(model.threshold)):
+        if target.subs:
+            names = collapsed_tasks(target, model, part, is_collapsed)
+            found += [f"{model.name} gives one answer of {name} to all." for name in names]
+        elif is_collapsed(target.kind, model.answers[part], or_half(model.threshold)):
             found.append(
                 f"{model.name} has collapsed: one answer to (nearly) every {target.unit} of the "
                 f"{part} part, so its figures say nothing of the method. A smaller learning rate, "

@@ -12,6 +12,7 @@ from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
 METHODS: tuple[str, ...] = get_args(Method)
+PAIRS = ("auto", "joint", "towers")
 
 
 NEW_ALPHABETS = ("auto", "protein", "dna", "rna")
@@ -34,6 +35,8 @@ class FinetuneSettings:
     seed: int = 1
     alphabet: str = "auto"  # of a new model; a loaded one has its own
     unknown: UnknownPolicy = "refuse"
+    pairs: str = ""  # of two sequence columns: auto until the model is known, joint or towers
+    symmetric: bool = False  # whether a pair is the same as the swapped pair
     dtype: str = "auto"
     device: str = "auto"
     offline: bool = False
@@ -47,6 +50,7 @@ class FinetuneSettings:
             ("alphabet", self.alphabet, NEW_ALPHABETS),
             ("head_pooling", self.recipe.head_pooling, POOLINGS),
             ("loss", self.recipe.loss, LOSSES),
+            ("pairs", self.pairs or "auto", PAIRS),
         ):
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
@@ -88,6 +92,13 @@ class FinetuneSettings:
         if gamma != TrainRecipe.focal_gamma and recipe.loss != "focal":
             seen = f"{gamma:g} with --loss {recipe.loss}"
             raise InputError("focal_gamma", seen, "the focal loss", "`--loss focal`")
+        if self.pairs and self.answers_residues:
+            raise InputError(
+                "task", f"{self.task} of pairs", "a label of each pair", "the command without it"
+            )
+        if self.pairs == "joint" and recipe.both_strands:
+            seen = "both strands of two sequences in one input"
+            raise InputError("pairs", seen, "towers", "`--pairs towers`")
         if not 0 <= recipe.positive_share < 1:
             seen = f"{recipe.positive_share:g}"
             raise InputError("positive_share", seen, "0 to below 1", "0.25")

@@ -19,13 +19,19 @@ from lexome.devices import Reasoned, choose_device, choose_training_dtype
 from lexome.errors import InputError
 from lexome.seeds import derive_seed
 from lexome.sequence.alphabet import tell_alphabet
-from lexome.sequence.composition import compositions
+from lexome.sequence.pairs import Content, are_single
 from lexome.tokenizers.interface import TokenIds, Tokenizer
 from lexome.tokenizers.kinds import letter_tokenizer
 from lexome.training.adapters import ADAPTERS, Adapter, choose_adapter, put_on
 from lexome.training.budget import MOST_VECTORS, Announce, TokenBudget, say_nothing
-from lexome.training.examples import Examples, encode_examples
+from lexome.training.examples import Examples
 from lexome.training.frozen import FrozenModel
+from lexome.training.pair_inputs import (
+    describe_contents,
+    encode_contents,
+    lay_out,
+    pairing_of,
+)
 from lexome.training.pieces import MOST_PLACES, cut_pieces, whole_pieces
 from lexome.training.recipes import choose_recipe
 from lexome.training.residue_vectors import ResidueVectors, make_residue_vectors
@@ -54,6 +60,13 @@ class Setup(NamedTuple):
     def is_frozen(self) -> bool:
         """Whether the head learns from vectors: one a sequence, or one a residue."""
         return self.family in ("features", "residues")
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the backbone has a vector for tokens of a second segment."""
+        if self.backbone is None:
+            return False
+        return int(getattr(self.backbone.network.config, "num_types", 0)) > 1
 
     @property
     def keeps_base(self) -> bool:
@@ -170,13 +183,13 @@ def make_examples(
     setup: Setup,
     settings: FinetuneSettings,
     ids: Sequence[str],
-    sequences: Sequence[str],
+    sequences: Sequence[Content],
     targets: NDArray[Any],
     cache: Path | None = None,
     quiet: bool = True,
     keep: bool = False,
 ) -> Examples:
-    """Tokens and features of clean sequences.
+    """Tokens and features of clean sequences, or of pairs.
 
     Args:
         cache: where the vectors of a frozen backbone go on their way, so that a killed run takes
@@ -184,27 +197,33 @@ def make_examples(
         keep: whether these vectors stay in memory for whoever asks for them next.
     """
     if settings.answers_residues:
+        assert are_single(sequences)  # settings refuse the labels of residues of pairs
         return _residue_examples(setup, settings, ids, sequences, targets, cache, quiet)
-    recipe = settings.recipe
-    features = [compositions(sequences)] if recipe.composition else []
+    recipe, rows = settings.recipe, ids
+    ids, contents, pairs_N2 = lay_out(ids, sequences, settings)
+    features = [describe_contents(contents)] if recipe.composition else []
     tokens = vectors = None
+    texts = contents if are_single(contents) else []  # frozen models get no joint input
     if setup.family == "residues":
-        vectors = _residue_vectors(setup, recipe.long, ids, sequences, cache, quiet)
+        vectors = _residue_vectors(setup, recipe.long, ids, texts, cache, quiet)
     elif setup.family == "features":
-        vectors_NG = _frozen_vectors(setup, recipe.long, ids, sequences, cache, quiet)
+        vectors_NG = _frozen_vectors(setup, recipe.long, ids, texts, cache, quiet)
         if keep:
-            setup.frozen.keep(sequences, vectors_NG)
+            setup.frozen.keep(texts, vectors_NG)
         features.append(vectors_NG)
     else:
-        tokens = encode_examples(sequences, ids, parse_long(recipe.long), setup.tokenizer)
+        policy = parse_long(recipe.long)
+        tokens = encode_contents(contents, ids, policy, setup.tokenizer, setup.context)
         check_tokens(tokens, ids, recipe.long, setup)
     features_NG = torch.from_numpy(np.concatenate(features, axis=1)) if features else None
     as_rows = not setup.is_frozen and find_family(setup.family).rows
-    pad_id = setup.tokenizer.pad_id
+    separator = setup.tokenizer.eos_id if settings.pairs == "joint" and setup.has_types else None
+    pad_id, device = setup.tokenizer.pad_id, setup.device.choice
     complement = complement_ids(setup.tokenizer) if recipe.both_strands else None
     return Examples(
-        *(tokens, features_NG, targets, as_rows, pad_id, setup.device.choice, ids, vectors),
-        complement,
+        *(tokens, features_NG, targets, as_rows, pad_id, device, rows, vectors, complement),
+        pairs_N2=pairs_N2,
+        separator=separator,
     )
 
 
@@ -270,6 +289,7 @@ def make_network(
         dropout=settings.recipe.head_dropout,
         per_residue=settings.answers_residues,
         num_places=MOST_PLACES if settings.answers_residues and not setup.is_per_letter else 0,
+        pairing=pairing_of(settings),
     )
     network = Predictor(backbone, head)  # the same head at first, whatever the method
     if setup.adapter is not None and backbone is not None:

@@ -3,7 +3,7 @@
 # Letters: N rows, K labels.
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,20 +29,32 @@ MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})
 class Target(NamedTuple):
     """Labels in the form that training and metrics use."""
 
-    task: Task
+    task: Task | Literal["multitask"]
     labels: tuple[str, ...]  # names in the order of `values`; empty for regression
     values: NDArray[Any]  # (N,) int for binary and multiclass, (N, K) int, or (N,) float64
     guessed: bool  # whether the task was guessed from the values
     residues: ResidueLabels | None = None  # whose each value is, where every residue has a label
+    known: NDArray[np.bool_] | None = None  # of one task of several: which rows have a label
+    subs: tuple["Target", ...] = ()  # of several tasks: each one's, in the order of `labels`
+
+    @property
+    def kind(self) -> Task:
+        """The task, where there is one."""
+        assert self.task != "multitask"
+        return self.task
 
     @property
     def num_outputs(self) -> int:
         """Numbers that a model gives for each row, or for each residue."""
+        if self.subs:
+            return sum(sub.num_outputs for sub in self.subs)
         return {"binary": 1, "regression": 1}.get(self.task, len(self.labels))
 
     @property
     def unit(self) -> str:
-        """What is answered: a sequence, or a residue."""
+        """What is answered: a sequence, several things about it, or a residue."""
+        if self.subs:
+            return "tasks"
         return "sequence" if self.residues is None else "residue"
 
     def truth(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -51,6 +63,9 @@ class Target(NamedTuple):
 
     def judged(self, rows: NDArray[np.int64], *found: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """The values of some rows, and answers to these rows without those that nobody judges."""
+        if self.known is not None:
+            known = self.known[rows]
+            return (self.values[rows][known], *(answers[known] for answers in found))
         if self.residues is None:
             return (self.values[rows], *found)
         values = self.values[self.residues.places(rows)]
@@ -63,6 +78,8 @@ class Target(NamedTuple):
 
     def per_answer(self, rows: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[Any]:
         """A fact about each of some rows, given to each of their judged answers."""
+        if self.known is not None:
+            return facts[self.known[rows]]
         if self.residues is None:
             return facts
         return self.judged(rows, np.repeat(facts, self.residues.lengths[rows]))[1]
@@ -70,6 +87,12 @@ class Target(NamedTuple):
     @property
     def strata(self) -> NDArray[Any]:
         """What parts of a split should have alike: the values, or the residues of each class."""
+        if self.subs:
+            columns = []
+            for sub in self.subs:
+                known = np.asarray(sub.known)
+                columns += [known, *(known & (sub.values == k) for k in range(len(sub.labels)))]
+            return np.stack(columns, 1).astype(np.int64)
         if self.residues is None:
             return self.values
         return count_classes(self.values, self.residues, len(self.labels))
@@ -112,7 +135,7 @@ def read_target(
         rows: row numbers for messages, 1-based.
     """
     if task not in ("auto", *TASKS):
-        known = ", ".join(("auto", *TASKS, PER_RESIDUE))
+        known = ", ".join(("auto", *TASKS, PER_RESIDUE, "multitask", "COLUMN=KIND,..."))
         raise InputError("task", repr(task), known, "`--task auto`")
     if len(columns) > 1:
         return _several_columns(columns, names, task, rows)

@@ -67,6 +67,10 @@ def announce_table(announce: Announce, data: LabelledTable) -> None:
         share = target.truth(np.arange(len(data.ids))).mean()
         of = "rows" if target.residues is None else "residues"
         kind += f", positive {target.labels[1]!r}, {share:.1%} of the {of}"
+    elif target.subs:
+        each = zip(target.labels, target.subs, strict=True)
+        named = [f"{name} {sub.task}, {np.asarray(sub.known).sum():,} labels" for name, sub in each]
+        kind += f": {'; '.join(named)}"
     elif target.labels:
         kind += f", {len(target.labels)} labels"
     if target.guessed:
@@ -90,8 +94,9 @@ def announce_split(
     announce("Split", f"{splitting} ({described['description']}): {sizes}")
     exact = sum(overlap.exact for overlap in audit.overlaps)
     near = sum(overlap.near for overlap in audit.overlaps)
+    of = " of either sequence" if settings.pairs else ""
     announce(
         "Audit",
-        f"{exact:,} exact and {near:,} near copies (>= {audit.similarity:.0%}) across parts"
+        f"{exact:,} exact and {near:,} near copies{of} (>= {audit.similarity:.0%}) across parts"
         + (", listed in audit.csv" if exact + near else ""),
     )

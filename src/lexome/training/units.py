@@ -15,6 +15,7 @@ from lexome.sequence.alphabet import Alphabet
 from lexome.training import baseline as whole
 from lexome.training import kmer_baseline as kmers
 from lexome.training import residue_baseline as single
+from lexome.training import task_baseline as several
 from lexome.training.target import Target
 
 Rows = NDArray[np.int64]
@@ -25,7 +26,8 @@ class PlainModel(NamedTuple):
 
     alone: str  # what it sees, in a few words
     name: Callable[[str], str]  # by task
-    fit: Callable[[Sequence[str], Target, Rows, Rows], Any]  # training rows, validation rows
+    # training rows, validation rows, whether pairs are symmetric
+    fit: Callable[[Sequence[Any], Target, Rows, Rows, bool], Any]
     predict: Callable[..., Any]
     save: Callable[[Any, Path], None]
     load: Callable[[Path], Any]
@@ -34,7 +36,9 @@ class PlainModel(NamedTuple):
 COMPOSITION = PlainModel(
     "composition",
     whole.baseline_name,
-    lambda sequences, target, train, validation: whole.fit_baseline(sequences, target, train),
+    lambda sequences, target, train, _, symmetric: whole.fit_baseline(
+        sequences, target, train, symmetric
+    ),
     whole.predict_baseline,
     whole.save_baseline,
     whole.load_baseline,
@@ -50,10 +54,23 @@ KMERS = PlainModel(
 NEIGHBOURS = PlainModel(
     "neighbouring letters",
     lambda task: single.NAME,
-    lambda sequences, target, train, _: single.fit_residue_baseline(sequences, target, train),
+    lambda sequences, target, train, *_: single.fit_residue_baseline(sequences, target, train),
     single.predict_residue_baseline,
     single.save_residue_baseline,
     single.load_residue_baseline,
+)
+
+
+_TASK_FILES = (
+    several.predict_task_baseline,
+    several.save_task_baseline,
+    several.load_task_baseline,
+)
+TASK_COMPOSITION = PlainModel(
+    "composition", lambda task: several.COMPOSITION, several.fit_by_composition, *_TASK_FILES
+)
+TASK_KMERS = PlainModel(
+    "short words", lambda task: several.KMERS, several.fit_by_kmers, *_TASK_FILES
 )
 
 
@@ -94,6 +111,12 @@ UNITS = {
         COMPOSITION,
         KMERS,
     ),
+    "tasks": Unit(
+        {},  # `task_record.headline_of`: one a task
+        False,
+        TASK_COMPOSITION,
+        TASK_KMERS,
+    ),
     "residue": Unit(
         {"binary": ["auroc", "auprc", "mcc"], "multiclass": ["macro_f1", "mcc", "accuracy"]},
         True,
@@ -107,4 +130,7 @@ def saved_plain(path: Path, unit: str) -> PlainModel:
     """The kind of baseline that a run has saved."""
     if unit == "residue":
         return NEIGHBOURS
+    if unit == "tasks":
+        first: dict[str, Any] = read_json(path)["tasks"][0]  # type: ignore[index]
+        return TASK_KMERS if several.has_words(first) else TASK_COMPOSITION
     return KMERS if read_json(path).get("kind") == kmers.KIND else COMPOSITION

@@ -10,7 +10,7 @@ from lexome.training.fit import Parts
 from lexome.training.judged import Judged
 from lexome.training.labelled import LabelledTable
 from lexome.training.record import held_out_groups, judge_all, write_metrics, write_predictions
-from lexome.training.units import UNITS
+from lexome.training.task_record import headline_of
 
 
 def write_results(
@@ -26,8 +26,8 @@ def write_results(
     groups = held_out_groups(parts, data.sequences, alphabet)
     entries = judge_all(data.target, parts, judged, groups)
     compared = compare_with_baseline(data.target, parts, judged, chosen, groups)
-    headline = UNITS[data.target.unit].headline[data.target.task]
-    write_metrics(folder / "metrics.json", entries, chosen, headline, compared)
-    if data.target.residues is None:  # of residues they would be as large as the model
+    write_metrics(folder / "metrics.json", entries, chosen, headline_of(data.target), compared)
+    # of residues they would be as large as the model
+    if data.target.residues is None and not data.target.subs:
         write_answers(folder / ANSWERS, data, parts, judged, groups, notes)
     write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
