@@ -79,11 +79,15 @@ def write_suite_report(
 
 def _figures(rows: list[Row], suite: dict[str, Any]) -> Section:
     measured = list(dict.fromkeys((row[TASK], row[METRIC]) for row in rows))
-    models = list(dict.fromkeys(row[MODEL] for row in rows))
+    models = list(dict.fromkeys(row[MODEL] for row in rows if not row[SOURCE]))
     of = {(row[TASK], row[METRIC], row[MODEL]): row for row in rows}
-    head = [text("Task"), *(text(model) for model in models)]
+    head = [text("Task"), *(text(model) for model in models), text("Published")]
     lines = [
-        [_named(rows, *one), *(_cell(of.get((*one, model)), suite) for model in models)]
+        [
+            _named(rows, *one),
+            *(_cell(of.get((*one, model)), suite) for model in models),
+            _said([row for row in rows if row[SOURCE] and (row[TASK], row[METRIC]) == one], suite),
+        ]
         for one in measured
     ]
     notes = dict.fromkeys(f"{row[TASK]}: {row[NOTE]}" for row in rows if row[NOTE])
@@ -119,8 +123,20 @@ def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
     spread = f"[{_shown(row[LOW], digits)}, {_shown(row[HIGH], digits)}]"
     verdict = VERDICTS.get(row[VERDICT] or "", "")
     clean = "" if row[CLEAN] is None else f"clean {_shown(row[CLEAN], digits)}"
-    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{text(spread)}</small>"
-    return Html(f"{inner}<br><small>{text(clean)}</small>")
+    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{text(spread)}"
+    return Html(f"{inner}{'<br>' if clean else ''}{text(clean)}</small>")
+
+
+def _said(rows: list[Row], suite: dict[str, Any]) -> Html:
+    """Published figures, the highest first."""
+    digits = 1 if suite.get("scale", 1) >= 10 else 3
+    ordered = sorted(rows, key=lambda row: -row[ESTIMATE])
+    names = [row[MODEL].removesuffix(f" ({PUBLISHED})") for row in ordered]
+    lines = [
+        text(f"{name} {_shown(row[ESTIMATE], digits)}")
+        for name, row in zip(names, ordered, strict=True)
+    ]
+    return Html(f"<small>{join(lines, '<br>')}</small>")
 
 
 def _metric(name: str) -> str:
@@ -161,6 +177,8 @@ def _drawn(rows: list[Row], suite: dict[str, Any]) -> Section:
 
 
 def _ranked(ranks: Any) -> Section:
+    if ranks.num_tasks < 2:
+        return section("ranks", "Ranks", paragraph(text(f"{ranks.reason}.")))
     drawn = draw_critical_difference(
         ranks.methods,
         ranks.average_ranks,
