@@ -29,7 +29,7 @@ _HOMES = {
     "audit": "lexome.evaluation.audit",
     "finetune": "lexome.training.finetune",
     "compare": "lexome.training.compare",
-    "probe": "lexome.training.probe",
+    "probe": "lexome.training.probing.probe",
     "predict": "lexome.training.predict",
     "SequenceClassifier": "lexome.training.estimators",
     "SequenceRegressor": "lexome.training.estimators",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from lexome.training.estimators import SequenceRegressor as SequenceRegressor
     from lexome.training.finetune import finetune as finetune
     from lexome.training.predict import predict as predict
-    from lexome.training.probe import probe as probe
+    from lexome.training.probing.probe import probe as probe
 
 
 def __getattr__(name: str) -> Any:

@@ -6,14 +6,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from lexome.sequence.composition import WHOLE_AND_START, compositions
-from lexome.training.baseline import (
+from lexome.training.baselines.composition import (
     Baseline,
     baseline_name,
     fit_baseline,
-    load_baseline,
     predict_baseline,
-    save_baseline,
 )
+from lexome.training.baselines.kinds import COMPOSITION
 from lexome.training.target import Target, read_target
 from tests.toys import rich_table
 
@@ -97,8 +96,8 @@ def test_only_the_training_rows_are_looked_at():
 def test_a_saved_baseline_is_the_same_again(tmp_path):
     for column, task in (("has_w", "auto"), ("tags", "multilabel"), ("amount", "auto")):
         baseline = fit_baseline(SEQUENCES, target_of(column, task), TRAIN)
-        save_baseline(baseline, tmp_path / "baseline.json")
-        assert same(load_baseline(tmp_path / "baseline.json"), baseline)
+        COMPOSITION.save(baseline, tmp_path / "baseline.json")
+        assert same(COMPOSITION.load(tmp_path / "baseline.json"), baseline)
 
 
 def same(one: Baseline, other: Baseline) -> bool:

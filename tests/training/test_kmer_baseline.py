@@ -6,14 +6,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from lexome.sequence.kmer_counts import count_kmers
+from lexome.training.baselines.kinds import KMERS
+from lexome.training.baselines.kmers import (
+    fit_kmer_baseline,
+    predict_kmer_baseline,
+)
 from lexome.training.finetune import finetune
 from lexome.training.judge_run import judge_run
-from lexome.training.kmer_baseline import (
-    fit_kmer_baseline,
-    load_kmer_baseline,
-    predict_kmer_baseline,
-    save_kmer_baseline,
-)
 from lexome.training.target import read_target
 from tests.training.test_strands import OPTIONS, sites
 
@@ -69,8 +68,8 @@ def test_a_word_is_found_and_the_model_survives_its_file(task, tmp_path):
     score = found if found.ndim == 1 else found[:, 1 if task == "multiclass" else 0]
     truth = np.array(labels)
     assert score[HELD][truth[HELD] == 1].mean() > score[HELD][truth[HELD] == 0].mean() + 0.3
-    save_kmer_baseline(baseline, tmp_path / "baseline.json")
-    again = load_kmer_baseline(tmp_path / "baseline.json")
+    KMERS.save(baseline, tmp_path / "baseline.json")
+    again = KMERS.load(tmp_path / "baseline.json")
     assert np.array_equal(predict_kmer_baseline(again, letters), found)
     assert len(baseline.tried) == 6
     best = max(baseline.tried, key=lambda one: one["figure"])

@@ -12,9 +12,9 @@ import lexome
 from lexome.errors import InputError
 from lexome.training import probe as module
 from lexome.training import probe_cells
-from lexome.training.probe import Probe, probe
-from lexome.training.probe_folds import make_folds
-from lexome.training.probe_heads import HEADS, probe_cell, standardise
+from lexome.training.probing.folds import make_folds
+from lexome.training.probing.heads import HEADS, probe_cell, standardise
+from lexome.training.probing.probe import Probe, probe
 from lexome.training.target import Target
 from tests.toys import motif_table, rich_table
 

@@ -17,6 +17,8 @@ from lexome.training import finetune as module
 from lexome.training import loop
 from lexome.training.answers import read_answers
 from lexome.training.artefact import load_artefact
+from lexome.training.baselines.kinds import NEIGHBOURS
+from lexome.training.baselines.residues import predict_residue_baseline
 from lexome.training.clean import audit_run
 from lexome.training.estimators import SequenceClassifier
 from lexome.training.finetune import finetune
@@ -28,7 +30,6 @@ from lexome.training.labelled import Columns, read_labelled
 from lexome.training.predict import predict
 from lexome.training.recipes import choose_recipe
 from lexome.training.record import find_warnings
-from lexome.training.residue_baseline import load_residue_baseline, predict_residue_baseline
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import Run
 from tests.toy_residues import residue_table
@@ -138,7 +139,7 @@ def test_prediction_gives_what_the_run_gave_and_does_not_depend_on_company(run, 
 
 
 def test_the_baseline_is_saved_and_answers_again(run):
-    baseline = load_residue_baseline(run.directory / "baseline.json")
+    baseline = NEIGHBOURS.load(run.directory / "baseline.json")
     rows = predictions(run, "letters around (±7) + logistic regression")
     found = predict_residue_baseline(baseline, rows["sequence"].to_list())
     saved = explode_residues(rows, "").select([f"probability_{c}" for c in "CEH"]).to_numpy()

@@ -79,7 +79,7 @@ def probe(
     """
     from lexome.reports.probe import compared, sentence
     from lexome.results.tables import print_table
-    from lexome.training.probe import probe as run_probe
+    from lexome.training.probing.probe import probe as run_probe
 
     done = run_probe(
         model,

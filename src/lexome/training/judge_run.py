@@ -8,6 +8,7 @@ import numpy as np
 
 from lexome.errors import InputError
 from lexome.training.artefact import BASELINE, load_artefact
+from lexome.training.baselines.kinds import saved_plain
 from lexome.training.beside_baseline import compare_with_baseline
 from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
@@ -19,7 +20,6 @@ from lexome.training.run_folder import read_run
 from lexome.training.target import Target
 from lexome.training.task_answers import conform_tasks, task_spelling
 from lexome.training.task_record import headline_of
-from lexome.training.units import saved_plain
 
 
 def judge_run(

@@ -22,8 +22,8 @@ from lexome.results.files import atomic_path
 from lexome.sequence.composition import WHOLE_AND_START, compositions
 from lexome.sequence.kmer_counts import count_kmers
 from lexome.sequence.records import RowRecord
-from lexome.training.probe_folds import Turn
-from lexome.training.probe_heads import Head, Probed, probe_cell
+from lexome.training.probing.folds import Turn
+from lexome.training.probing.heads import Head, Probed, probe_cell
 from lexome.training.target import Target
 
 Vectors = NDArray[np.float32]

@@ -39,7 +39,7 @@ from lexome.training.labelled import (
     describe_source,
     read_labelled,
 )
-from lexome.training.probe_cells import (
+from lexome.training.probing.cells import (
     Place,
     Shelf,
     model_shelf,
@@ -47,10 +47,10 @@ from lexome.training.probe_cells import (
     plain_shelf,
     probe_shelf,
 )
-from lexome.training.probe_folds import Folds, make_folds
-from lexome.training.probe_heads import Probed, find_heads
-from lexome.training.probe_settings import METRIC, ProbeSettings, Reach
-from lexome.training.probe_table import Judgement, atlas_of, describe
+from lexome.training.probing.folds import Folds, make_folds
+from lexome.training.probing.heads import Probed, find_heads
+from lexome.training.probing.settings import METRIC, ProbeSettings, Reach
+from lexome.training.probing.table import Judgement, atlas_of, describe
 from lexome.training.record import describe_environment
 
 MARK, FACTS, UNTRAINED = "vectors_of.json", "probe.json", "untrained"

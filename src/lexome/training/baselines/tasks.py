@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from lexome.checkpoints.weight_files import read_json
 from lexome.results.files import write_json
 from lexome.sequence.pairs import Content
-from lexome.training.baseline import Baseline, fit_baseline, predict_baseline
+from lexome.training.baselines.composition import Baseline, fit_baseline, predict_baseline
+from lexome.training.baselines.kmers import (
+    KmerBaseline,
+    fit_kmer_baseline,
+    predict_kmer_baseline,
+)
 from lexome.training.fitted import Threshold
-from lexome.training.kmer_baseline import KmerBaseline, fit_kmer_baseline, predict_kmer_baseline
 from lexome.training.target import Target
 
 Rows = NDArray[np.int64]

@@ -3,25 +3,21 @@
 # Letters: T residues of all sequences end to end, W places of a window, A letters and two more
 #          (others, and outside of the sequence), K classes.
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from lexome.checkpoints.weight_files import read_json
-from lexome.results.files import write_json
+from lexome.training.baselines.linear import Floats, fit_linear, read_linear
 from lexome.training.fitted import Threshold
 from lexome.training.residue_labels import IGNORED
 from lexome.training.target import Target
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 REACH = 7  # letters to either side
 MOST_RESIDUES = 100_000  # to fit to, evenly spaced over those of training
-CERTAIN = 30.0  # the logit that a class takes off which training never has
 NAME = f"letters around (±{REACH}) + logistic regression"
 
 
@@ -53,17 +49,14 @@ def fit_residue_baseline(sequences: Sequence[str], target: Target, train: Ints) 
     ones, ends = np.ones(columns.size), np.arange(0, columns.size + 1, columns.shape[1])
     shape = (len(columns), columns.shape[1] * num)
     features = scipy.sparse.csr_matrix((ones, columns.ravel(), ends), shape=shape)
-    model = LogisticRegression(C=1.0, max_iter=2000).fit(features, truth_T[known])
-    num_classes = 1 if target.task == "binary" else len(target.labels)
-    weights_KF, intercept_K = np.zeros((num_classes, shape[1])), np.full(num_classes, -CERTAIN)
-    if target.task == "binary":
-        weights_KF, intercept_K = model.coef_, model.intercept_
-    elif len(model.classes_) == 2:  # scikit-learn gives one row for two classes
-        weights_KF[model.classes_[1]] = model.coef_[0]
-        intercept_K[model.classes_] = [0.0, float(model.intercept_[0])]
-    else:
-        weights_KF[model.classes_], intercept_K[model.classes_] = model.coef_, model.intercept_
-    weights_WAK = weights_KF.T.reshape(codes_TW.shape[1], num, num_classes)
+    weights_KF, intercept_K = fit_linear(
+        features,
+        truth_T[known],
+        target,
+        lambda: LogisticRegression(C=1.0, max_iter=2000),
+        lambda: Ridge(alpha=1.0),
+    )
+    weights_WAK = weights_KF.T.reshape(codes_TW.shape[1], num, len(intercept_K))
     return ResidueBaseline(target.task, letters, weights_WAK, intercept_K)
 
 
@@ -73,25 +66,7 @@ def predict_residue_baseline(baseline: ResidueBaseline, sequences: Sequence[str]
     outputs_TK = np.tile(baseline.intercept_K, (len(codes_TW), 1))
     for place, weights_AK in enumerate(baseline.weights_WAK):
         outputs_TK += weights_AK[codes_TW[:, place]]
-    if baseline.task == "binary":
-        found: Floats = 1 / (1 + np.exp(-outputs_TK[:, 0].clip(-500, 500)))
-        return found
-    risen_TK = np.exp(outputs_TK - outputs_TK.max(1, keepdims=True))
-    shares_TK: Floats = risen_TK / risen_TK.sum(1, keepdims=True)
-    return shares_TK
-
-
-def save_residue_baseline(baseline: ResidueBaseline, path: Path) -> None:
-    """Write the baseline as JSON."""
-    facts = baseline._asdict()
-    write_json(path, {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in facts.items()})
-
-
-def load_residue_baseline(path: Path) -> ResidueBaseline:
-    """What `save_residue_baseline` wrote."""
-    saved = read_json(path)
-    arrays = {k: np.array(v) if k.endswith(("_WAK", "_K")) else v for k, v in saved.items()}
-    return ResidueBaseline(**arrays)  # type: ignore[arg-type]
+    return read_linear(baseline.task, outputs_TK)
 
 
 def _around(sequences: Sequence[str], letters: str) -> NDArray[np.int32]:

@@ -2,7 +2,6 @@
 
 # Letters: N rows, G features (k-mers of all lengths to k), K outputs.
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,18 +10,14 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score
 
-from lexome.checkpoints.weight_files import read_json
-from lexome.results.files import write_json
 from lexome.sequence.kmer_counts import count_kmers
 from lexome.sequence.pairs import Content, are_single, letters_of
+from lexome.training.baselines.linear import Floats, fit_linear, read_linear
 from lexome.training.fitted import Threshold
 from lexome.training.target import Target
 
-Floats = NDArray[np.float64]
-KIND = "k-mers"
 LONGEST = (4, 6)  # k
 STRENGTHS = (0.003, 0.03, 0.3)  # C of the logistic regression; of ridge the penalty is 1 / C
-CERTAIN = 30.0  # logit of a label that training always or never carries
 
 
 class KmerBaseline(NamedTuple):
@@ -87,21 +82,6 @@ def predict_kmer_baseline(baseline: KmerBaseline, sequences: Sequence[Content]) 
     return _answers(baseline, _features(sequences, baseline.k, baseline.symmetric))
 
 
-def save_kmer_baseline(baseline: KmerBaseline, path: Path) -> None:
-    """Write the baseline as JSON."""
-    facts = baseline._asdict()
-    plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in facts.items()}
-    write_json(path, {"kind": KIND} | plain)
-
-
-def load_kmer_baseline(path: Path) -> KmerBaseline:
-    """What `save_kmer_baseline` wrote."""
-    saved = read_json(path)
-    plain: dict[str, Any] = {k: v for k, v in saved.items() if k in KmerBaseline._fields}
-    arrays = {k: np.array(v) for k, v in plain.items() if k.endswith(("_G", "_K", "_KG"))}
-    return KmerBaseline(**(plain | arrays))
-
-
 def _features(sequences: Sequence[Content], k: int, symmetric: bool) -> Any:
     if not are_single(sequences):
         pairs = [letters_of(content) for content in sequences]
@@ -127,52 +107,20 @@ def _fit(
     k: int,
     strength: float,
 ) -> KmerBaseline:
-    scaled_NG, values = features_NG @ sparse.diags(1 / scale_G), target.values[rows]
-    width = features_NG.shape[1]
-    if target.task == "regression":
-        ridge = Ridge(alpha=1 / strength, solver="lsqr").fit(scaled_NG, values)
-        weights, intercept = ridge.coef_[None], np.array([ridge.intercept_])
-    elif target.task == "multiclass":
-        weights, intercept = (
-            np.zeros((len(target.labels), width)),
-            np.full(len(target.labels), -CERTAIN),
-        )
-        model = _logistic(strength).fit(scaled_NG, values)
-        if len(model.classes_) == 2:  # scikit-learn gives one row for two classes
-            weights[model.classes_[1]] = model.coef_[0]
-            intercept[model.classes_] = [0.0, float(model.intercept_[0])]
-        else:
-            weights[model.classes_], intercept[model.classes_] = model.coef_, model.intercept_
-    else:
-        columns = values[:, None] if values.ndim == 1 else values
-        fits = [_fit_label(scaled_NG, column, strength) for column in columns.T]
-        weights = np.stack([fit[0] for fit in fits])
-        intercept = np.array([fit[1] for fit in fits])
+    weights, intercept = fit_linear(
+        features_NG @ sparse.diags(1 / scale_G),
+        target.values[rows],
+        target,
+        lambda: LogisticRegression(C=strength, max_iter=300),
+        lambda: Ridge(alpha=1 / strength, solver="lsqr"),
+    )
     return KmerBaseline(target.task, k, strength, [], scale_G, weights, intercept)
-
-
-def _fit_label(scaled_NG: Any, truth_N: NDArray[np.int64], strength: float) -> tuple[Floats, float]:
-    if truth_N.min() == truth_N.max():
-        return np.zeros(scaled_NG.shape[1]), CERTAIN if truth_N[0] else -CERTAIN
-    model = _logistic(strength).fit(scaled_NG, truth_N)
-    return model.coef_[0], float(model.intercept_[0])
-
-
-def _logistic(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=300)
 
 
 def _answers(baseline: KmerBaseline, features_NG: Any) -> Floats:
     weights_GK = (baseline.weights_KG / baseline.scale_G).T
     outputs_NK: Floats = np.asarray(features_NG @ weights_GK) + baseline.intercept_K
-    if baseline.task == "regression":
-        return outputs_NK[:, 0]
-    if baseline.task == "multiclass":
-        risen_NK = np.exp(outputs_NK - outputs_NK.max(1, keepdims=True))
-        shares_NK: Floats = risen_NK / risen_NK.sum(1, keepdims=True)
-        return shares_NK
-    probability_NK: Floats = 1 / (1 + np.exp(-outputs_NK.clip(-500, 500)))
-    return probability_NK[:, 0] if baseline.task == "binary" else probability_NK
+    return read_linear(baseline.task, outputs_NK)
 
 
 def _figure(task: str, truth: NDArray[Any], found: Floats) -> float:

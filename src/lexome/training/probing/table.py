@@ -10,9 +10,9 @@ from lexome.evaluation.choice import Choice
 from lexome.results import columns
 from lexome.results.types import Estimate
 from lexome.training.labelled import LabelledTable
-from lexome.training.probe_cells import Place
-from lexome.training.probe_folds import Folds, class_counts
-from lexome.training.probe_heads import HEADS, Head, Probed
+from lexome.training.probing.cells import Place
+from lexome.training.probing.folds import Folds, class_counts
+from lexome.training.probing.heads import HEADS, Head, Probed
 
 MOST_CHOICES = 8
 

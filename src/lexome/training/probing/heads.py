@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lexome.errors import InputError
 from lexome.evaluation.metrics import Task
 from lexome.evaluation.weighted import weighted_metrics
-from lexome.training.probe_folds import Turn
+from lexome.training.probing.folds import Turn
 from lexome.training.target import Target
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""What every result must beat: plain linear models, one a kind of sequence and of answer."""
