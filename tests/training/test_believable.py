@@ -113,7 +113,7 @@ def test_the_report_and_predict_tell_the_paired_difference(motif_run):
     from lexome.training.judge_run import judge_run
 
     page = motif_run.report.read_text()
-    assert "less baseline" in page
+    assert "minus baseline" in page
     assert "The same command on this machine gives the same numbers" in page
     again = judge_run(motif_run.directory, motif_table(240).filter(part="test"), "label")
     assert again["comparison"]["metrics"]["auroc"]["verdict"] == "better"

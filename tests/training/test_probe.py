@@ -10,8 +10,8 @@ import pytest
 
 import lexome
 from lexome.errors import InputError
-from lexome.training import probe as module
-from lexome.training import probe_cells
+from lexome.training.probing import cells as probe_cells
+from lexome.training.probing import probe as module
 from lexome.training.probing.folds import make_folds
 from lexome.training.probing.heads import HEADS, probe_cell, standardise
 from lexome.training.probing.probe import Probe, probe

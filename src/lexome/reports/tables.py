@@ -80,7 +80,7 @@ def _columns(run: Run, part: str, models: list[str]) -> Html:
 
 
 def difference_table(run: Run) -> Html:
-    """Model less baseline, metric by metric, on the same rows; empty where nothing was compared."""
+    """Model minus baseline, metric by metric, on the same rows; empty where nothing was compared."""
     found, compared = run_files.differences(run), run.comparison
     if not found:
         return Html("")
@@ -92,7 +92,7 @@ def difference_table(run: Run) -> Html:
         for key in found
         for name, values in methods.items()
     ]
-    heads = ["metric", "model", "less baseline", "95 % interval", "p", "so it is"]
+    heads = ["metric", "model", "minus baseline", "95 % interval", "p", "so it is"]
     said = (
         f"Paired on the same {whole(compared['rows'])} rows, in {whole(compared['groups'])} groups "
         "of similar sequences that are drawn whole. A tie: the interval of the difference holds 0."
