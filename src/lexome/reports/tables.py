@@ -80,7 +80,7 @@ def _columns(run: Run, part: str, models: list[str]) -> Html:
 
 
 def difference_table(run: Run) -> Html:
-    """Model minus baseline, metric by metric, on the same rows; empty where nothing was compared."""
+    """Model minus baseline, each metric on the same rows; empty where nothing was compared."""
     found, compared = run_files.differences(run), run.comparison
     if not found:
         return Html("")
