@@ -122,7 +122,7 @@ def test_the_verb_writes_table_page_and_means(data, tmp_path, capsys):
 
     gue(
         output=tmp_path / "out", model=["new:cnn"], method=None, tasks=["mouse_2"], seeds=1, seed=1,
-        epochs=1, long=None, set=["batch_size=16"], data=data, dtype="fp32", device="cpu",
+        epochs=1, long=None, search=None, set=["batch_size=16"], data=data, dtype="fp32", device="cpu",
         offline=True, quiet=True, json=True,
     )  # fmt: skip
     said = json.loads(capsys.readouterr().out)

@@ -36,6 +36,10 @@ def make_verb(suite: str, said: str) -> Callable[..., None]:
         seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
         epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
         long: Annotated[str | None, typer.Option(help="As finetune has it.")] = None,
+        search: Annotated[
+            int | None,
+            typer.Option(help="Trials of other settings for each pair, judged on validation."),
+        ] = None,
         set: Annotated[
             list[str] | None,
             typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipes': mask=0.1"),
@@ -50,6 +54,7 @@ def make_verb(suite: str, said: str) -> Callable[..., None]:
         from lexome.training.recipes import read_values
 
         settings: dict[str, Any] = {"seeds": seeds, "seed": seed, "epochs": epochs, "long": long}
+        settings |= {"search": search}
         settings |= {"dtype": dtype, "device": device, "offline": offline}
         settings |= read_values(options.overrides(set))
         _evaluate(suite, model, method or ["full"], tasks, data, output, settings, quiet, json)
@@ -138,6 +143,7 @@ GUE_EXAMPLES = """\b
 Examples:
   lexome evaluate gue -m new:cnn -o runs/gue
   lexome evaluate gue -m new:cnn -m new:bpnet -m new:gru --tasks mouse_2 --tasks tf_3 -o runs/gue
+  lexome evaluate gue -m new:bpnet -m new:deepstarr --tasks mouse_3 --search 12 -o runs/tuned
   lexome evaluate gue -m ./dnabert2 --method ia3 --method lora --seeds 3 -o runs/gue
 """
 NT_EXAMPLES = """\b
