@@ -107,11 +107,19 @@ def _page(found: pl.DataFrame, facts_of: dict[str, Any]) -> str:
         section(
             "provenance",
             "Where this came from",
-            facts({str(k): text(v) for k, v in facts_of["provenance"].items()}),
+            facts({_name(k): text(_plain(v)) for k, v in facts_of["provenance"].items()}),
         ),
     ]
     end = Html("<footer>Everything is in this file.</footer>")
     return whole_page("Runs compared", join(top, "\n"), made, end)
+
+
+def _name(key: str) -> str:
+    return str(key).replace("_", " ").capitalize()
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _table(found: pl.DataFrame, metrics: Sequence[str]) -> Html:
