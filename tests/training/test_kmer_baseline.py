@@ -71,7 +71,7 @@ def test_a_word_is_found_and_the_model_survives_its_file(task, tmp_path):
     KMERS.save(baseline, tmp_path / "baseline.json")
     again = KMERS.load(tmp_path / "baseline.json")
     assert np.array_equal(predict_kmer_baseline(again, letters), found)
-    assert len(baseline.tried) == 6
+    assert len(baseline.tried) == 8
     best = max(baseline.tried, key=lambda one: one["figure"])
     assert (baseline.k, baseline.strength) == (best["k"], best["strength"])
 

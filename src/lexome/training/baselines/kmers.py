@@ -17,7 +17,7 @@ from lexome.training.fitted import Threshold
 from lexome.training.target import Target
 
 LONGEST = (4, 6)  # k
-STRENGTHS = (0.003, 0.03, 0.3)  # C of the logistic regression; of ridge the penalty is 1 / C
+STRENGTHS = (0.0003, 0.003, 0.03, 0.3)  # C of the logistic regression; of ridge the penalty is 1 / C
 
 
 class KmerBaseline(NamedTuple):
@@ -50,7 +50,7 @@ def fit_kmer_baseline(
 
     Features: log(1 + count) of each k-mer of every length to k, divided by its deviation. The
     figure is average precision, its mean over classes or labels, or 1 - squared error / variance.
-    Without validation rows the middle strength and the longest k are taken. Of pairs it sees the
+    Without validation rows the last strength but one and the longest k are taken. Of pairs it sees the
     features of both (their sum where `symmetric`), their difference and product.
     """
     tried: list[dict[str, float]] = []
@@ -58,7 +58,7 @@ def fit_kmer_baseline(
     highest = -np.inf
     asked = [(k, c) for k in LONGEST for c in STRENGTHS]
     if not len(validation):
-        asked = [(LONGEST[-1], STRENGTHS[1])]
+        asked = [(LONGEST[-1], STRENGTHS[2])]
     for k in sorted({k for k, _ in asked}):
         ours, held = (
             _features([sequences[i] for i in rows], k, symmetric) if len(rows) else None
@@ -111,7 +111,7 @@ def _fit(
         features_NG @ sparse.diags(1 / scale_G),
         target.values[rows],
         target,
-        lambda: LogisticRegression(C=strength, max_iter=300),
+        lambda: LogisticRegression(C=strength, max_iter=2000),
         lambda: Ridge(alpha=1 / strength, solver="lsqr"),
     )
     return KmerBaseline(target.task, k, strength, [], scale_G, weights, intercept)
