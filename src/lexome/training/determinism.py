@@ -17,7 +17,7 @@ CUDA = (
 def describe_determinism(setup: Setup, threads: int) -> dict[str, Any]:
     """For run.json: `repeats` (bit for bit on this machine), why, and which operations do not.
 
-    The list for CUDA is what PyTorch's documentation names of the operations used here.
+    The list for CUDA is of operations known to add up in any order; it was not measured here.
     """
     device, dtype, tokens = setup.device.choice, setup.dtype.choice, setup.budget.tokens
     if not device.startswith("cpu"):
