@@ -17,7 +17,7 @@ from lexome.training.fitted import Threshold
 from lexome.training.target import Target
 
 LONGEST = (4, 6)  # k
-STRENGTHS = (0.0003, 0.003, 0.03, 0.3)  # C of the logistic regression; of ridge the penalty is 1 / C
+STRENGTHS = (0.0003, 0.003, 0.03, 0.3)  # C of the logistic regression; ridge's penalty is 1 / C
 
 
 class KmerBaseline(NamedTuple):
@@ -50,8 +50,8 @@ def fit_kmer_baseline(
 
     Features: log(1 + count) of each k-mer of every length to k, divided by its deviation. The
     figure is average precision, its mean over classes or labels, or 1 - squared error / variance.
-    Without validation rows the last strength but one and the longest k are taken. Of pairs it sees the
-    features of both (their sum where `symmetric`), their difference and product.
+    Without validation rows the last strength but one and the longest k are taken. Of pairs it sees
+    the features of both (their sum where `symmetric`), their difference and product.
     """
     tried: list[dict[str, float]] = []
     best: KmerBaseline | None = None
