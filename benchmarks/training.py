@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from esm_trainer import SEED, VOCABULARY, esm_config, trainer_arguments  # beside this file
 from scaling import PROTEINS, recipe_of, write_corpus  # beside this file
 
 from lexome.devices import num_cores, product_ceiling, wait_politely
 
 CONTENDERS = {"peer default": "random", "peer grouped by length": "group_by_length", "lexome": ""}
 GOALS = {"peer default": 2.0, "peer grouped by length": 1.2}
-SEQUENCES, WARM, SEED = 16, 2, 0
+SEQUENCES, WARM = 16, 2
 TABLE = Path(__file__).with_suffix(".txt")
-VOCABULARY = Path(__file__).parents[1] / "src/lexome/weights/protein-mini/vocab.txt"
 
 
 class Step(NamedTuple):
@@ -121,34 +121,16 @@ def train_peer(shape: str, steps: int, folder: Path, order: str) -> list[tuple[f
     import torch
     from transformers import (
         DataCollatorForLanguageModeling,
-        EsmConfig,
         EsmForMaskedLM,
         EsmTokenizer,
         Trainer,
         TrainerCallback,
-        TrainingArguments,
     )
 
     logging.disable(logging.WARNING)
     torch.manual_seed(SEED)
-    layers, width, heads = map(int, shape.split("x"))
     tokenizer = EsmTokenizer(str(VOCABULARY))
-    model = EsmForMaskedLM(
-        EsmConfig(
-            vocab_size=33,
-            num_hidden_layers=layers,
-            hidden_size=width,
-            num_attention_heads=heads,
-            intermediate_size=4 * width,
-            mask_token_id=32,
-            pad_token_id=1,
-            position_embedding_type="rotary",
-            token_dropout=True,
-            emb_layer_norm_before=False,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-    )
+    model = EsmForMaskedLM(esm_config(shape))
     timed: list[tuple[float, int]] = []
 
     class Clock(TrainerCallback):
@@ -167,19 +149,8 @@ def train_peer(shape: str, steps: int, folder: Path, order: str) -> list[tuple[f
             return batch
 
     with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(
-            output_dir=output,
-            use_cpu=True,
-            bf16=True,
-            max_steps=steps,
-            per_device_train_batch_size=SEQUENCES,
-            train_sampling_strategy=order,
-            learning_rate=1e-4,
-            save_strategy="no",
-            report_to=[],
-            logging_strategy="no",
-            disable_tqdm=True,
-            seed=SEED,
+        arguments = trainer_arguments(
+            output, SEQUENCES, order, bf16=True, max_steps=steps, learning_rate=1e-4
         )
         data = [{"input_ids": tokens} for tokens in read_tokens(folder)]
         Trainer(

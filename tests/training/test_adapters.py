@@ -156,12 +156,13 @@ def test_ia3_trains_a_thousandth_of_esm2_35m():
     config = {"num_layers": 12, "width": 480, "num_heads": 20, "ffn_width": 1920} | BARE
     backbone = build("encoder", config)
     put_on(backbone, choose_adapter("ia3", backbone))
-    counts = count_trained(Predictor(backbone, HeadConfig(num_outputs=1, hidden=8)))
+    recipe = choose_recipe("esm2-35m", "ia3")
+    head = HeadConfig(num_outputs=1, pooling=recipe.head_pooling, hidden=recipe.head_hidden)
+    counts = count_trained(Predictor(backbone, head))
     assert counts.adapter == 12 * (2 * 480 + 1920) == 34_560
     assert counts.adapter / counts.whole == pytest.approx(0.00103, abs=2e-5)
-    assert counts.trained / counts.whole <= 0.002  # with a small head, too
-    usual = count_trained(Predictor(backbone, HeadConfig(num_outputs=1)))
-    assert usual.head > 5 * counts.adapter  # the default head is most of what is trained
+    assert counts.trained == 45_165
+    assert counts.trained / counts.whole <= 0.002  # with the head of the recipe, too
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

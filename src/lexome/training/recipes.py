@@ -166,6 +166,8 @@ ADAPTER_RATES = {"ia3": 3e-3, "lora": 5e-4, "dora": 5e-4, "bias": 1e-3}
 RECIPES |= {
     method: replace(RECIPES["full"], learning_rate=rate) for method, rate in ADAPTER_RATES.items()
 }
+# A hidden layer above IA3 would hold six times as many numbers as IA3 itself.
+RECIPES["ia3"] = replace(RECIPES["ia3"], head_hidden=0)
 RECIPES |= {
     f"protein-mini, {method}": replace(RECIPES["protein-mini"], backbone_rate=1.0)
     for method in ADAPTERS
