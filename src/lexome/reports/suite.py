@@ -26,6 +26,7 @@ from lexome.results.columns import (
     CLEAN,
     COMPARABLE,
     ESTIMATE,
+    FOLDS,
     HIGH,
     LEAKED,
     LOW,
@@ -36,6 +37,7 @@ from lexome.results.columns import (
     REASON,
     ROWS_JUDGED,
     RUN,
+    SD_OVER_FOLDS,
     SOURCE,
     TASK,
     TASKS,
@@ -96,6 +98,11 @@ def _figures(rows: list[Row], suite: dict[str, Any]) -> Section:
         "✓ better than the baseline on the same rows (paired), = a tie, ✗ worse. Below a figure: "
         "the ensemble of its seeds on test rows that have no copy in training. "
     )
+    if any(row[FOLDS] for row in rows):
+        under += (
+            "Of folds a figure is the mean over them, each judged on rows that it was not trained "
+            "on, and the interval draws from the rows of all. "
+        )
     return section(
         "figures",
         "Figures",
@@ -122,9 +129,13 @@ def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
         return text(number)
     spread = f"[{_shown(row[LOW], digits)}, {_shown(row[HIGH], digits)}]"
     verdict = VERDICTS.get(row[VERDICT] or "", "")
-    clean = "" if row[CLEAN] is None else f"clean {_shown(row[CLEAN], digits)}"
-    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{text(spread)}"
-    return Html(f"{inner}{'<br>' if clean else ''}{text(clean)}</small>")
+    lines = [text(spread)]
+    if row[SD_OVER_FOLDS] is not None:
+        lines.append(text(f"sd {_shown(row[SD_OVER_FOLDS], digits)} over {row[FOLDS]} folds"))
+    if row[CLEAN] is not None:
+        lines.append(text(f"clean {_shown(row[CLEAN], digits)}"))
+    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{join(lines, '<br>')}"
+    return Html(f"{inner}</small>")
 
 
 def _said(rows: list[Row], suite: dict[str, Any]) -> Html:
