@@ -8,6 +8,7 @@ import polars as pl
 from lexome.plots.critical_difference import draw_critical_difference
 from lexome.plots.standings import TaskRow, draw_standings
 from lexome.plots.style import svg_of
+from lexome.reports.metric_names import metric as metric_words
 from lexome.reports.numbers import whole
 from lexome.reports.page import (
     Html,
@@ -115,7 +116,7 @@ def _named(rows: list[Row], task: str, metric: str) -> Html:
     row = next(row for row in rows if row[TASK] == task)
     is_published = any(r[TASK] == task and r[SOURCE] for r in rows)
     mark = "" if row[COMPARABLE] or not is_published else ", published is not comparable"
-    return Html(f"{text(task)}<br><small>{text(_metric(metric) + mark)}</small>")
+    return Html(f"{text(task)}<br><small>{text(metric_words(metric).name + mark)}</small>")
 
 
 def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
@@ -150,11 +151,6 @@ def _said(rows: list[Row], suite: dict[str, Any]) -> Html:
     return Html(f"<small>{join(lines, '<br>')}</small>")
 
 
-def _metric(name: str) -> str:
-    """As people write it."""
-    return name.upper() if len(name) < 6 else name.replace("_", " ")
-
-
 def _shown(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
@@ -174,13 +170,13 @@ def _drawn(rows: list[Row], suite: dict[str, Any]) -> Section:
         }
         tasks.append(
             TaskRow(
-                f"{name}, {_metric(metric)}" if several else name,
+                f"{name}, {metric_words(metric).name}" if several else name,
                 measured,
                 {r[MODEL]: r[ESTIMATE] for r in some if r[LOW] is None},
             )
         )
     plain = next((row[MODEL] for row in rows if row[VERDICT] == BASELINE), None)
-    across = "figure" if several else _metric(rows[0][METRIC])
+    across = "figure" if several else metric_words(rows[0][METRIC]).name
     scale = " x 100" if suite.get("scale", 1) == 100 else ""
     svg = svg_of(draw_standings(tasks, across + scale, plain), "standings", "Figures of every task")
     said = "A dot is the mean over seeds, its line the 95 % interval; black marks are published."

@@ -148,7 +148,8 @@ def _further_rows(
         row |= {TASK: f"{one.task.name} on {name}", NOTE: None}
         metrics = one.further.get(name)
         if metrics is None:
-            rows.append(row | {REASON: f"no {one.task.facts['further'][name]} at hand"})
+            if not of_baseline:  # said once is enough
+                rows.append(row | {REASON: f"no {one.task.facts['further'][name]} at hand"})
             continue
         row |= {ROWS_JUDGED: metrics["rows"]["judged"], RUN: str(one.run.directory)}
         if of_baseline:
