@@ -203,10 +203,10 @@ def test_what_deeploc_asks_is_in_its_tables() -> None:
     tables = shared(facts["suite"]["folder"])
     table = pl.read_csv(tables / one["table"], columns=["Partition", *ten["label"]])
     assert table.height == NUM_ROWS[0]
-    for task in (one, ten):
+    for parts in (one, ten, *ten["folds"]):
         for part in PARTS:
-            rows = table.filter(pl.col("Partition").cast(pl.String).is_in(task[part])).height
-            assert rows == task["rows"][part]
+            rows = table.filter(pl.col("Partition").cast(pl.String).is_in(parts[part])).height
+            assert rows == parts["rows"][part]
     further = pl.read_csv(tables / one["further"]["HPA"], columns=[one["label"]])
     assert further.height == NUM_ROWS[1]
 
@@ -218,4 +218,8 @@ def test_each_partition_of_deeploc_is_tested_once() -> None:
     for fold in task["folds"]:
         together = [name for part in PARTS for name in fold[part]]
         assert sorted(together) == sorted(every)
-    assert {part: task[part] for part in PARTS} in task["folds"]
+    assert {key: task[key] for key in (*PARTS, "rows")} in task["folds"]
+    assert sum(fold["rows"]["test"] for fold in task["folds"]) == NUM_ROWS[0]
+    assert task["by_folds"]["comparable"]
+    assert len(task["by_folds"]["note"].split()) > 5, "say what still differs"
+    assert "further" not in task, "folds are not judged on tables of another source"

@@ -19,9 +19,13 @@ Methods = Annotated[
 Tasks = Annotated[
     list[str] | None, typer.Option("--tasks", help="A task; may be repeated. Else all at hand.")
 ]
+Folds = Annotated[
+    bool, typer.Option("--folds", help="Cross-validate the tasks that name folds, by all of them.")
+]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder of runs, table and page.")]
 Seeds = Annotated[int, typer.Option(help="How many times each is trained.")]
 SHOWN = ("task", "model", "estimate", "low", "high", "ensemble", "clean", "verdict", "reason")
+OF_FOLDS = ("folds", "sd_over_folds")
 
 
 def make_verb(suite: str, said: str) -> Callable[..., None]:
@@ -32,6 +36,7 @@ def make_verb(suite: str, said: str) -> Callable[..., None]:
         model: Models,
         method: Methods = None,
         tasks: Tasks = None,
+        folds: Folds = False,
         seeds: Seeds = 3,
         seed: Annotated[int, typer.Option(help="The first seed.")] = 1,
         epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
@@ -51,24 +56,32 @@ def make_verb(suite: str, said: str) -> Callable[..., None]:
         quiet: options.Quiet = False,
         json: options.Json = False,
     ) -> None:
+        from lexome.suites.fine_tuned import by_folds, list_contenders, open_tasks
+        from lexome.suites.one_call import hold_folder
         from lexome.training.recipes import read_values
 
         settings: dict[str, Any] = {"seeds": seeds, "seed": seed, "epochs": epochs, "long": long}
         settings |= {"search": search}
         settings |= {"dtype": dtype, "device": device, "offline": offline}
         settings |= read_values(options.overrides(set))
-        _evaluate(suite, model, method or ["full"], tasks, data, output, settings, quiet, json)
+        settings |= {"quiet": quiet, "command": options.command_line()}
+        contenders = list_contenders(model, method or ["full"])
+        found = open_tasks(suite, tasks, data)
+        if folds:
+            found = by_folds(found)
+            for task in found:
+                if not task.folds:
+                    options.say("Folds", f"{task.name} has none: trained on its one split", quiet)
+        with hold_folder(output):
+            _evaluate(found, contenders, output, settings, quiet, json)
 
     verb.__doc__ = said
     return verb
 
 
 def _evaluate(
-    suite: str,
-    models: list[str],
-    methods: list[str],
-    asked: list[str] | None,
-    data: Path | None,
+    tasks: list[Any],
+    contenders: list[Any],
     output: Path,
     settings: dict[str, Any],
     quiet: bool,
@@ -77,16 +90,15 @@ def _evaluate(
     from lexome.reports.suite import write_suite_report
     from lexome.results.files import write_json
     from lexome.results.tables import print_table, write_table
-    from lexome.suites.fine_tuned import list_contenders, open_tasks, train_all
+    from lexome.suites.fine_tuned import train_all
     from lexome.suites.shared_folder import read_tasks
     from lexome.suites.standings import tabulate
 
+    suite: str = tasks[0].suite
     facts = read_tasks(suite)["suite"]
-    tasks, contenders = open_tasks(suite, asked, data), list_contenders(models, methods)
     options.say("Suite", f"{facts['title']}: {', '.join(task.name for task in tasks)}", quiet)
     options.say("Models", ", ".join(one.name for one in contenders), quiet)
     trained = []
-    settings |= {"quiet": quiet, "command": options.command_line()}
     for one in train_all(
         tasks, contenders, output, lambda what, text: options.say(what, text, quiet), **settings
     ):
@@ -101,7 +113,8 @@ def _evaluate(
     if json:
         options.answer({"results": found.table.to_dicts(), "means": found.means.to_dicts()}, True)
     else:
-        print_table(found.table.select(SHOWN), facts["title"], most_rows=found.table.height)
+        shown = [*SHOWN, *(OF_FOLDS if any(task.folds for task in tasks) else ())]
+        print_table(found.table.select(shown), facts["title"], most_rows=found.table.height)
         print_table(found.means, "Means over the tasks that every one of them has")
     if found.ranks is not None:
         options.say("Ranks", found.ranks.reason, quiet)
@@ -153,4 +166,5 @@ Examples:
 DEEPLOC_EXAMPLES = """\b
 Examples:
   lexome evaluate deeploc -m protein-mini --method frozen --method ia3 -o runs/deeploc
+  lexome evaluate deeploc -m protein-mini --method frozen --tasks localization --folds -o runs/ten
 """

@@ -95,10 +95,11 @@ def measure(
 ) -> Metrics:
     """All metrics of a task in one shape, whatever the task; see the four functions below.
 
-    `threshold` is one number, or one a label; tasks that decide nothing by it ignore it.
+    `threshold` is one number, or one a label, or each row's own (of rows that several models
+    answered); tasks that decide nothing by it ignore it.
     """
     if task == "binary":
-        return Metrics(binary_metrics(truth, prediction, float(np.asarray(threshold))), [])
+        return Metrics(binary_metrics(truth, prediction, threshold), [])
     if task == "multiclass":
         return multiclass_metrics(truth, prediction)
     if task == "multilabel":
@@ -109,7 +110,7 @@ def measure(
 
 
 def binary_metrics(
-    truth: ArrayLike, probability: ArrayLike, threshold: float = 0.5
+    truth: ArrayLike, probability: ArrayLike, threshold: ArrayLike = 0.5
 ) -> dict[str, float]:
     """The metrics of a yes/no prediction, in the order of `METRICS["binary"]`.
 

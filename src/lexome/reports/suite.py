@@ -8,6 +8,7 @@ import polars as pl
 from lexome.plots.critical_difference import draw_critical_difference
 from lexome.plots.standings import TaskRow, draw_standings
 from lexome.plots.style import svg_of
+from lexome.reports.metric_names import metric as metric_words
 from lexome.reports.numbers import whole
 from lexome.reports.page import (
     Html,
@@ -26,6 +27,7 @@ from lexome.results.columns import (
     CLEAN,
     COMPARABLE,
     ESTIMATE,
+    FOLDS,
     HIGH,
     LEAKED,
     LOW,
@@ -36,6 +38,7 @@ from lexome.results.columns import (
     REASON,
     ROWS_JUDGED,
     RUN,
+    SD_OVER_FOLDS,
     SOURCE,
     TASK,
     TASKS,
@@ -96,6 +99,11 @@ def _figures(rows: list[Row], suite: dict[str, Any]) -> Section:
         "✓ better than the baseline on the same rows (paired), = a tie, ✗ worse. Below a figure: "
         "the ensemble of its seeds on test rows that have no copy in training. "
     )
+    if any(row[FOLDS] for row in rows):
+        under += (
+            "Of folds a figure is the mean over them, each judged on rows that it was not trained "
+            "on, and the interval draws from the rows of all. "
+        )
     return section(
         "figures",
         "Figures",
@@ -108,7 +116,7 @@ def _named(rows: list[Row], task: str, metric: str) -> Html:
     row = next(row for row in rows if row[TASK] == task)
     is_published = any(r[TASK] == task and r[SOURCE] for r in rows)
     mark = "" if row[COMPARABLE] or not is_published else ", published is not comparable"
-    return Html(f"{text(task)}<br><small>{text(_metric(metric) + mark)}</small>")
+    return Html(f"{text(task)}<br><small>{text(metric_words(metric).name + mark)}</small>")
 
 
 def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
@@ -122,9 +130,13 @@ def _cell(row: Row | None, suite: dict[str, Any]) -> Html:
         return text(number)
     spread = f"[{_shown(row[LOW], digits)}, {_shown(row[HIGH], digits)}]"
     verdict = VERDICTS.get(row[VERDICT] or "", "")
-    clean = "" if row[CLEAN] is None else f"clean {_shown(row[CLEAN], digits)}"
-    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{text(spread)}"
-    return Html(f"{inner}{'<br>' if clean else ''}{text(clean)}</small>")
+    lines = [text(spread)]
+    if row[SD_OVER_FOLDS] is not None:
+        lines.append(text(f"sd {_shown(row[SD_OVER_FOLDS], digits)} over {row[FOLDS]} folds"))
+    if row[CLEAN] is not None:
+        lines.append(text(f"clean {_shown(row[CLEAN], digits)}"))
+    inner = f"<b>{text(number)}</b> {text(verdict)}<br><small>{join(lines, '<br>')}"
+    return Html(f"{inner}</small>")
 
 
 def _said(rows: list[Row], suite: dict[str, Any]) -> Html:
@@ -137,11 +149,6 @@ def _said(rows: list[Row], suite: dict[str, Any]) -> Html:
         for name, row in zip(names, ordered, strict=True)
     ]
     return Html(f"<small>{join(lines, '<br>')}</small>")
-
-
-def _metric(name: str) -> str:
-    """As people write it."""
-    return name.upper() if len(name) < 6 else name.replace("_", " ")
 
 
 def _shown(value: float, digits: int) -> str:
@@ -163,13 +170,13 @@ def _drawn(rows: list[Row], suite: dict[str, Any]) -> Section:
         }
         tasks.append(
             TaskRow(
-                f"{name}, {_metric(metric)}" if several else name,
+                f"{name}, {metric_words(metric).name}" if several else name,
                 measured,
                 {r[MODEL]: r[ESTIMATE] for r in some if r[LOW] is None},
             )
         )
     plain = next((row[MODEL] for row in rows if row[VERDICT] == BASELINE), None)
-    across = "figure" if several else _metric(rows[0][METRIC])
+    across = "figure" if several else metric_words(rows[0][METRIC]).name
     scale = " x 100" if suite.get("scale", 1) == 100 else ""
     svg = svg_of(draw_standings(tasks, across + scale, plain), "standings", "Figures of every task")
     said = "A dot is the mean over seeds, its line the 95 % interval; black marks are published."

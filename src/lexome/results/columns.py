@@ -127,8 +127,10 @@ VERDICT = "verdict"
 BASELINE = "baseline"
 CLEAN = "clean"
 ENSEMBLE = "ensemble"
+FOLDS = "folds"
 LEAKED = "leaked"
 ROWS_JUDGED = "rows_judged"
+SD_OVER_FOLDS = "sd_over_folds"
 SEEDS = "seeds"
 TASKS = "tasks"
 # what a training will cost
@@ -297,7 +299,9 @@ MEANINGS = {
     SOURCE: "hub id or address; of a published figure, where it stands",
     BASELINE: "the plain model that a result must beat",
     CLEAN: "the ensemble's figure on test rows that have no copy in training or validation",
-    ENSEMBLE: "the figure of the mean of all seeds' answers",
+    ENSEMBLE: "the figure of the mean of all seeds' answers; of folds, on the rows of all together",
+    FOLDS: "how many folds the estimate is the mean over; empty for one split",
+    SD_OVER_FOLDS: "standard deviation of the folds' own estimates",
     LEAKED: "test rows with an exact or near copy in training or validation",
     ROWS_JUDGED: "test rows; fewer than published where equal sequences carry other labels",
     SEEDS: "how many times the model was trained",

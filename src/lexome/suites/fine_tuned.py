@@ -16,7 +16,8 @@ from lexome.results.columns import LABEL, PART, SEQUENCE
 from lexome.results.files import hash_file, write_json
 from lexome.results.tables import write_table
 from lexome.suites.deeploc import find_deeploc
-from lexome.suites.shared_folder import read_tasks, shared_roots
+from lexome.suites.folds import pool_folds
+from lexome.suites.shared_folder import folder_with, read_tasks
 from lexome.training.finetune import finetune
 from lexome.training.judge_run import judge_run
 from lexome.training.run_folder import Run
@@ -33,6 +34,7 @@ class Task(NamedTuple):
     name: str
     facts: dict[str, Any]  # of tasks/SUITE.toml
     folder: Path  # of its files
+    folds: tuple[dict[str, Any], ...] = ()  # train, validation, test of each, where all run
 
     @property
     def labels(self) -> list[str]:
@@ -91,6 +93,31 @@ def open_tasks(suite: str, asked: Sequence[str] | None, data: Path | None) -> li
     return found
 
 
+def by_folds(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, those that name folds to be run by all of them.
+
+    Raises:
+        InputError: none of them names any.
+    """
+    if not any("folds" in task.facts for task in tasks):
+        known = read_tasks(tasks[0].suite)["tasks"]
+        able = [name for name, facts in known.items() if "folds" in facts]
+        raise InputError(
+            "--folds",
+            f"{', '.join(task.name for task in tasks)}, which have one split each",
+            f"a task with folds: {', '.join(able) or f'{tasks[0].suite} has none'}",
+            f"`--tasks {able[0]}`" if able else "the command without `--folds`",
+        )
+    return [
+        task._replace(
+            folds=tuple(task.facts["folds"]), facts=task.facts | task.facts.get("by_folds", {})
+        )
+        if "folds" in task.facts
+        else task
+        for task in tasks
+    ]
+
+
 def list_contenders(models: Sequence[str], methods: Sequence[str]) -> list[Contender]:
     """Every model by every method; a new model once, for it has nothing to keep still."""
     pairs = [
@@ -114,8 +141,9 @@ def train_all(
 
     Args:
         tasks, contenders: what to train on what.
-        output: tables go to `data`, runs to `runs/TASK/CONTENDER`.
-        tell: called with a word and a sentence before each pair.
+        output: tables go to `data`, runs to `runs/TASK/CONTENDER`; of folds, to
+            `runs/TASK/CONTENDER-folds/fold-NUMBER`, but for the one that is the task's split.
+        tell: called with a word and a sentence before each pair, and before each fold.
         settings: further arguments of `finetune`, the same for all.
     """
     for task in tasks:
@@ -124,11 +152,15 @@ def train_all(
             tell("Task", f"{task.name} by {contender.name}")
             place = output / "runs" / task.name / contender.slug
             try:
-                run = _train(task, contender, table, place, settings)
+                if task.folds:
+                    run = _train_folds(task, contender, table, place, tell, settings)
+                else:
+                    run = _train(task, contender, table, place, settings)
             except InputError as problem:
                 yield Trained(task, contender, None, str(problem), {})
                 continue
-            yield Trained(task, contender, run, "", _judge_further(task, run))
+            further = {} if task.folds else _judge_further(task, run)
+            yield Trained(task, contender, run, "", further)
 
 
 def write_table_of(task: Task, folder: Path) -> Path:
@@ -161,6 +193,25 @@ def write_table_of(task: Task, folder: Path) -> Path:
     sources = {f.name: hash_file(f) for f in sorted(task.folder.glob("*.csv.gz"))}
     write_table(whole, path, {"task": task.name, "suite": task.suite, "files": sources})
     return path
+
+
+def _train_folds(
+    task: Task,
+    contender: Contender,
+    table: Path,
+    place: Path,
+    tell: Callable[[str, str], None],
+    settings: dict[str, Any],
+) -> Run:
+    """Every fold by a run of its own; what they found together."""
+    runs, folder = [], place.with_name(f"{place.name}-folds")
+    for number, fold in enumerate(task.folds, start=1):
+        tell("Fold", f"{number} of {len(task.folds)}")
+        is_split = all(fold[part] == task.facts[part] for part in PARTS)
+        one = task._replace(facts=task.facts | fold)
+        where = place if is_split else folder / f"fold-{number}"  # trained once for both uses
+        runs.append(_train(one, contender, table, where, settings))
+    return pool_folds(runs, table, task.labels, folder)
 
 
 def _train(
@@ -209,11 +260,7 @@ def _find(suite: str, name: str, facts: dict[str, Any], data: Path | None) -> Ta
         return Task(suite, name, facts, find_deeploc(str(data) if data else None).train)
     if "folder" not in facts:
         return None
-    inside = read_tasks(suite)["suite"]["folder"]
-    roots = [data] if data else [root / inside for root in shared_roots()]
-    wanted = [one for part in PARTS if isinstance(facts[part], list) for one in facts[part]]
-    for root in roots:
-        folder = root / facts["folder"]
-        if all((folder / f"{one}.csv.gz").is_file() for one in wanted):
-            return Task(suite, name, facts, folder)
-    return None
+    inside, folder = read_tasks(suite)["suite"]["folder"], facts["folder"]
+    names = [one for part in PARTS if isinstance(facts[part], list) for one in facts[part]]
+    root = folder_with(data, inside, [f"{folder}/{one}.csv.gz" for one in names])
+    return Task(suite, name, facts, root / folder) if root else None

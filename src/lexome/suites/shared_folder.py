@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -29,16 +30,23 @@ def shared_roots() -> list[Path]:
     return [root.parent / "shared" for root in roots]
 
 
+def folder_with(given: Path | None, inside: str, needed: Sequence[str]) -> Path | None:
+    """The folder that holds all of some files: the one given, else `inside` of a shared folder."""
+    tried = [given] if given else [root / inside for root in shared_roots()]
+    whole = (folder for folder in tried if all((folder / one).is_file() for one in needed))
+    return next(whole, None)
+
+
 def find_folder(given: Path | None, inside: str, needed: str, suite: str) -> Path:
     """The folder that holds the file `needed`: the one given, else `inside` of a shared folder.
 
     Raises:
         InputError: there is none, or the given one lacks the file.
     """
+    found = folder_with(given, inside, [needed])
+    if found:
+        return found
     tried = [given] if given else [root / inside for root in shared_roots()]
-    for folder in tried:
-        if (folder / needed).is_file():
-            return folder
     raise InputError(
         f"data of {suite}",
         f"no {needed} in {' or '.join(map(str, tried))}",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import stdev
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -13,6 +14,7 @@ from lexome.results.columns import (
     COMPARABLE,
     ENSEMBLE,
     ESTIMATE,
+    FOLDS,
     HIGH,
     LEAKED,
     LOW,
@@ -23,6 +25,7 @@ from lexome.results.columns import (
     REASON,
     ROWS_JUDGED,
     RUN,
+    SD_OVER_FOLDS,
     SEEDS,
     SOURCE,
     TASK,
@@ -45,6 +48,8 @@ COLUMNS: dict[str, Any] = {
     ROWS_JUDGED: pl.Int64,
     LEAKED: pl.Int64,
     SEEDS: pl.Int64,
+    FOLDS: pl.Int64,
+    SD_OVER_FOLDS: pl.Float64,
     VERDICT: pl.String,
     COMPARABLE: pl.Boolean,
     SOURCE: pl.String,
@@ -67,13 +72,13 @@ def tabulate(suite: str, trained: Sequence[Trained]) -> Standings:
 
     A row a task and model: the mean of the seeds with its interval, the ensemble of the seeds on
     all test rows and on those without a copy in training, and beside them the plain baseline (of
-    the task's first run) and published figures.
+    the task's first run) and published figures. Of folds the mean over them, with their spread.
     """
     facts = read_tasks(suite)
     rows: list[dict[str, Any]] = []
     tasks = list(dict.fromkeys(one.task.name for one in trained))
     for name in tasks:
-        some = [one for one in trained if one.task.name == name]
+        some = _hold_to_rows([one for one in trained if one.task.name == name])
         task = some[0].task
         main = str(task.facts.get("metric", facts["suite"]["headline"]))
         scale = float(facts["suite"].get("scale", 1))
@@ -119,20 +124,14 @@ def _contender_row(one: Trained, metric: str, scale: float) -> dict[str, Any]:
     row = _row(one.task, one.contender.name, metric)
     if one.run is None:
         return row | {REASON: one.reason}
-    models = one.run.metrics["models"]
-    mean = next((m for m in models if m["kind"] == "mean"), models[0])
-    chosen = next(m for m in models if m["name"] == one.run.metrics["chosen"])
-    found = _estimate(mean, metric, scale)
-    clean, compared = one.run.facts["clean"], one.run.metrics["comparison"]
+    clean = one.run.facts["clean"]
     on_clean = clean["models"][0]["clean"].get(metric)
     return row | {
-        **found,
-        ENSEMBLE: _estimate(chosen, metric, scale)[ESTIMATE],
+        **_own_figures(one.run.metrics, metric, scale),
         CLEAN: None if on_clean is None else on_clean * scale,
         ROWS_JUDGED: clean["rows"],
         LEAKED: clean["leaked"],
         SEEDS: len(one.run.facts["seeds"]),
-        VERDICT: compared["metrics"].get(metric, {}).get("verdict"),
         RUN: str(one.run.directory),
     }
 
@@ -149,45 +148,76 @@ def _further_rows(
         row |= {TASK: f"{one.task.name} on {name}", NOTE: None}
         metrics = one.further.get(name)
         if metrics is None:
-            rows.append(row | {REASON: f"no {one.task.facts['further'][name]} at hand"})
+            if not of_baseline:  # said once is enough
+                rows.append(row | {REASON: f"no {one.task.facts['further'][name]} at hand"})
             continue
-        models = metrics["models"]
-        kind = "baseline" if of_baseline else "mean"
-        shown = next((m for m in models if m["kind"] == kind), models[0])
-        chosen = next(m for m in models if m["name"] == metrics["chosen"])
-        compared = metrics["comparison"]["metrics"].get(metric, {})
-        row |= _estimate(shown, metric, scale)
         row |= {ROWS_JUDGED: metrics["rows"]["judged"], RUN: str(one.run.directory)}
         if of_baseline:
-            row |= {MODEL: shown["name"], VERDICT: BASELINE}
+            row |= _plain_figures(metrics, metric, scale)
         else:
-            row |= {ENSEMBLE: _estimate(chosen, metric, scale)[ESTIMATE]}
-            row |= {VERDICT: compared.get("verdict"), SEEDS: len(one.run.facts["seeds"])}
+            row |= _own_figures(metrics, metric, scale) | {SEEDS: len(one.run.facts["seeds"])}
         rows.append(row)
     return rows
 
 
+def _own_figures(metrics: dict[str, Any], metric: str, scale: float) -> dict[str, Any]:
+    """What the seeds reach on average and together, and whether that is more than the baseline."""
+    models = metrics["models"]
+    mean = next((m for m in models if m["kind"] == "mean"), models[0])  # a seed alone is its mean
+    chosen = next(m for m in models if m["name"] == metrics["chosen"])
+    compared = metrics["comparison"]["metrics"].get(metric, {})
+    return _estimate(mean, metric, scale) | {
+        ENSEMBLE: _estimate(chosen, metric, scale)[ESTIMATE],
+        VERDICT: compared.get("verdict"),
+    }
+
+
+def _plain_figures(metrics: dict[str, Any], metric: str, scale: float) -> dict[str, Any]:
+    plain = next(m for m in metrics["models"] if m["kind"] == "baseline")
+    return _estimate(plain, metric, scale) | {MODEL: plain["name"], VERDICT: BASELINE}
+
+
 def _baseline_row(task: Task, run: Run, metric: str, scale: float) -> dict[str, Any]:
-    plain = next(m for m in run.metrics["models"] if m["kind"] == "baseline")
     clean = run.facts["clean"]
     on_clean = clean["models"][-1]["clean"].get(metric)
-    return _row(task, plain["name"], metric) | {
-        **_estimate(plain, metric, scale),
+    return _row(task, BASELINE, metric) | {
+        **_plain_figures(run.metrics, metric, scale),
         CLEAN: None if on_clean is None else on_clean * scale,
         ROWS_JUDGED: clean["rows"],
         LEAKED: clean["leaked"],
-        VERDICT: BASELINE,
         RUN: str(run.directory),
     }
 
 
-def _estimate(model: dict[str, Any], metric: str, scale: float) -> dict[str, float | None]:
+def _estimate(model: dict[str, Any], metric: str, scale: float) -> dict[str, Any]:
     found = model["parts"]["test"][metric]
     names = {ESTIMATE: "value", LOW: "low", HIGH: "high"}
-    return {
+    figures: dict[str, Any] = {
         column: None if found[key] is None else float(found[key]) * scale
         for column, key in names.items()
     }
+    if "by_fold" in model:
+        each = [one[metric] for one in model["by_fold"]]
+        figures |= {FOLDS: len(each)}
+        if None not in each and len(each) > 1:
+            figures |= {SD_OVER_FOLDS: stdev(each) * scale}
+    return figures
+
+
+def _hold_to_rows(trained: list[Trained]) -> list[Trained]:
+    """The same, but a task by folds is comparable only where it was judged on the rows published.
+
+    What was judged is told by the first run; all of a task are of one table.
+    """
+    task = trained[0].task
+    run = next((one.run for one in trained if one.run is not None), None)
+    asked = [fold["rows"]["test"] for fold in task.folds if "rows" in fold]
+    if run is None or not asked or [fold["rows"] for fold in run.facts["folds"]] == asked:
+        return trained
+    judged = sum(fold["rows"] for fold in run.facts["folds"])
+    note = f"published is of other rows: {judged:,} were judged here, {sum(asked):,} there"
+    facts = task.facts | {"comparable": False, "note": note}
+    return [one._replace(task=task._replace(facts=facts)) for one in trained]
 
 
 def _means(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:

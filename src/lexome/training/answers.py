@@ -30,6 +30,7 @@ class RunAnswers(NamedTuple):
     run: Run
     task: Task
     labels: tuple[str, ...]
+    rows: NDArray[np.int64]  # of the table, from 1
     keys: list[tuple[str, str]]  # id and digest of the sequence, one a row
     groups: NDArray[np.int64]
     truth: NDArray[Any]
@@ -66,8 +67,8 @@ def write_answers(
     write_table(pl.concat(frames), path, notes)
 
 
-def read_answers(directory: str | Path, part: str = "test") -> RunAnswers:
-    """The answers of a finished run.
+def read_answers(directory: str | Path, part: str = "test", kind: str = "seed") -> RunAnswers:
+    """The answers of a finished run: of its seeds, or of its `kind` "baseline".
 
     Raises:
         InputError: no run, one without such a part, or one of an earlier Lexome.
@@ -95,13 +96,14 @@ def read_answers(directory: str | Path, part: str = "test") -> RunAnswers:
     if not table.height:
         raise InputError(str(directory), f"no {part} part", "a run with one", "another run")
     task, labels = run.facts["task"], tuple(run.facts["labels"])
-    seeds = [m for m in run.metrics["models"] if m["kind"] == "seed"]
+    seeds = [m for m in run.metrics["models"] if m["kind"] == kind]
     frames = [table.filter(pl.col("model") == m["name"]).sort("row") for m in seeds]
     first = frames[0]
     return RunAnswers(
         run,
         task,
         labels,
+        first["row"].to_numpy(),
         list(zip(first["id"].cast(pl.String), first["digest"], strict=True)),
         np.array(first["group"].to_list()),  # of pairs two each
         _truth(task, labels, first["label"].to_list()),

@@ -58,10 +58,15 @@ def describe_clean(folder: Path, facts: dict[str, Any], headline: list[str]) -> 
     return {"rows": one.rows, "leaked": one.leaked, "models": models}
 
 
-def _audit(run: Run) -> RunAudit:
+def leaking_ids(run: Run) -> set[str]:
+    """The ids of test rows that have a copy in the training or the validation part."""
     pairs = _table(run, "audit.csv")
     of_test = pl.col("part_b") == "test"
-    leaking = set(pairs.filter(of_test)["id_b"].cast(pl.String)) if pairs.height else set()
+    return set(pairs.filter(of_test)["id_b"].cast(pl.String)) if pairs.height else set()
+
+
+def _audit(run: Run) -> RunAudit:
+    leaking = leaking_ids(run)
     rows = _table(run, "predictions.parquet").filter(pl.col("part") == "test")
     if not rows.height:
         raise InputError(str(run.directory), "no test part", "a run with one", "another run")
