@@ -1,5 +1,6 @@
 """Suites of labelled tables: every contender is trained on every task by the main job."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,7 @@ from lexome.training.run_folder import Run
 
 PARTS = ("train", "validation", "test")
 NEW = "new:"
+VECTORS = "vectors"
 SPLIT_SEED = 1  # of validation parts that a suite does not have
 
 
@@ -146,6 +148,8 @@ def train_all(
         tell: called with a word and a sentence before each pair, and before each fold.
         settings: further arguments of `finetune`, the same for all.
     """
+    vectors = output / VECTORS  # of a frozen backbone, the same for all folds of a table
+    settings |= {"vectors": vectors}
     for task in tasks:
         table = write_table_of(task, output / "data")
         for contender in contenders:
@@ -161,6 +165,7 @@ def train_all(
                 continue
             further = {} if task.folds else _judge_further(task, run)
             yield Trained(task, contender, run, "", further)
+    shutil.rmtree(vectors, ignore_errors=True)
 
 
 def write_table_of(task: Task, folder: Path) -> Path:

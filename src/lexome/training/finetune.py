@@ -27,7 +27,7 @@ from lexome.training.determinism import describe_determinism
 from lexome.training.fit import Parts, check_trained, choose, fit_seeds, split_part_rows
 from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
-from lexome.training.identity import fingerprint_of, identify
+from lexome.training.identity import fingerprint_of, identify, vectors_name
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
 from lexome.training.labelled import (
     Columns,
@@ -106,6 +106,7 @@ def finetune(
     device: str = "auto",
     offline: bool = False,
     overwrite: bool = False,
+    vectors: str | Path | None = None,
     quiet: bool = True,
     announce: Announce = say_nothing,
     command: str | None = None,
@@ -136,6 +137,8 @@ def finetune(
         symmetric: whether a pair is the same as the swapped pair.
         unknown: letters outside the alphabet: refuse or map.
         long: refuse, whole, window (frozen or per-residue) or crop:HEAD+TAIL.
+        vectors: a folder that keeps what a frozen backbone makes, for the next run of the same rows
+            and weights, one run at a time; else they go when the run ends.
         recipe: any value of `TrainRecipe`, such as learning_rate.
 
     Raises:
@@ -241,8 +244,12 @@ def finetune(
             found = run_search(plan, settings, setup, data, parts, folder, announce, quiet)
             settings, setup = found.settings, found.setup
             facts |= {"settings": settings.flat(), "search": found.facts}
+        kept = folder / "features.parquet"
+        if vectors is not None:
+            kept = Path(vectors) / f"{vectors_name(identity, setup)}.parquet"
+            kept.parent.mkdir(parents=True, exist_ok=True)
         judged, fitted = _train_and_judge(
-            data, parts, settings, setup, folder, quiet, announce, facts
+            data, parts, settings, setup, folder, kept, quiet, announce, facts
         )
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
@@ -272,6 +279,7 @@ def _train_and_judge(
     settings: FinetuneSettings,
     setup: Setup,
     folder: Path,
+    vectors: Path,
     quiet: bool,
     announce: Announce,
     facts: dict[str, Any],
@@ -283,7 +291,7 @@ def _train_and_judge(
         data.ids,
         data.sequences,
         target.values,
-        folder / "features.parquet",
+        vectors,
         quiet,
         keep=True,
     )

@@ -72,6 +72,12 @@ def digest_rows(data: LabelledTable) -> str:
     return _digest(*_texts(data))
 
 
+def vectors_name(identity: Identity, setup: Setup) -> str:
+    """What names the vectors of a frozen backbone: all that they depend on, and not the labels."""
+    named = ("weights", "rows", "long", "unknown", "pairs", "dtype", "device", "lexome")
+    return _digest(setup.family, *(identity[name] for name in named))
+
+
 def fingerprint_of(identity: Identity) -> str:
     """The identity in 24 letters."""
     return _digest(json.dumps(identity, sort_keys=True))
