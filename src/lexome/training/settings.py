@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from lexome.architectures.predictor import POOLS
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
 from lexome.training.adapters import ADAPTERS
-from lexome.training.recipes import CLASS_WEIGHTS, LOSSES, POOLINGS, RECIPES, TrainRecipe
+from lexome.training.recipes import CLASS_WEIGHTS, LOSSES, RECIPES, TrainRecipe
 from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
@@ -48,7 +49,7 @@ class FinetuneSettings:
             ("unknown", self.unknown, UNKNOWN_POLICIES),
             ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
             ("alphabet", self.alphabet, NEW_ALPHABETS),
-            ("head_pooling", self.recipe.head_pooling, POOLINGS),
+            ("head_pooling", self.recipe.head_pooling, POOLS),
             ("loss", self.recipe.loss, LOSSES),
             ("pairs", self.pairs or "auto", PAIRS),
         ):
