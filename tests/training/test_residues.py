@@ -25,7 +25,7 @@ from lexome.training.fit import Parts
 from lexome.training.fitted import predict_mean
 from lexome.training.judge_run import judge_run
 from lexome.training.judged import Judged
-from lexome.training.labelled import Columns, read_labelled
+from lexome.training.labelled import Columns, clean_labelled, read_raw
 from lexome.training.predict import predict
 from lexome.training.recipes import choose_recipe
 from lexome.training.record import find_warnings
@@ -278,8 +278,8 @@ def test_parts_are_dealt_with_alike_shares_of_the_labels(split, table, tmp_path)
 
 
 def test_one_answer_to_every_residue_is_called_a_collapse(table):
-    columns = Columns(label=["states"])
-    data = read_labelled(table, columns, ALPHABETS["protein"], residues=ResidueReading("-"))
+    raw = read_raw(table, Columns(label=["states"]))
+    data = clean_labelled(raw, ALPHABETS["protein"], residues=ResidueReading("-"))
     rows = np.arange(60)
     parts = Parts(rows[:36], rows[36:48], rows[48:])
     num = data.target.num_answers(parts.test)

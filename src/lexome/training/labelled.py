@@ -93,28 +93,6 @@ class Raw(NamedTuple):
         return len(self.sequences) - num_kept - self.num_empty()
 
 
-def read_labelled(
-    source: Any,
-    columns: Columns,
-    alphabet: Alphabet,
-    unknown: UnknownPolicy = "refuse",
-    task: str = "auto",
-    positive: str | None = None,
-    residues: ResidueReading | None = None,
-) -> LabelledTable:
-    """Read and clean a table; with `residues` a label has a letter for each residue.
-
-    Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
-    label: the first stays), and every copy of a sequence that carries different labels. Letters
-    outside the alphabet follow `unknown`.
-
-    Raises:
-        InputError: a missing column, an empty table, an id that stands twice, letters under
-            "refuse", labels that cannot be read, or one class only.
-    """
-    return clean_labelled(read_raw(source, columns), alphabet, unknown, task, positive, residues)
-
-
 def clean_labelled(
     raw: Raw,
     alphabet: Alphabet,
@@ -123,7 +101,16 @@ def clean_labelled(
     positive: str | None = None,
     residues: ResidueReading | None = None,
 ) -> LabelledTable:
-    """As `read_labelled`, of rows that were read."""
+    """Clean the rows of a table; with `residues` a label has a letter for each residue.
+
+    Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
+    label: the first stays), and every copy of a sequence that carries different labels. Letters
+    outside the alphabet follow `unknown`.
+
+    Raises:
+        InputError: no usable row, an id that stands twice, letters under "refuse", labels that
+            cannot be read, or one class only.
+    """
     several = is_multitask(task)
     kept = _drop_empty(raw, any if several else all)
     cleaned, mapped = _clean_contents(raw, kept, alphabet, unknown)
@@ -183,7 +170,11 @@ def clean_labelled(
 
 
 def read_raw(source: Any, asked: Columns) -> Raw:
-    """Every row of a table, with the columns that were asked for or guessed."""
+    """Every row of a table, with the columns that were asked for or guessed.
+
+    Raises:
+        InputError: a missing column, or an empty table.
+    """
     table = open_table(source)
     frame = pl.concat(list(table.batches))
     where, names = table.where, table.columns

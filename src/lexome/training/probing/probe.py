@@ -36,8 +36,9 @@ from lexome.training.labelled import (
     Columns,
     LabelledTable,
     check_lengths,
+    clean_labelled,
     describe_source,
-    read_labelled,
+    read_raw,
 )
 from lexome.training.probing.cells import (
     Place,
@@ -112,8 +113,8 @@ def probe(
     checkpoint = load_checkpoint(asked.model, asked.offline)
     loaded = _ready(checkpoint, asked)
     alphabet = loaded.tokenizer.alphabet
-    names = Columns(sequence, labels, id, splitting.column)
-    data = read_labelled(table, names, alphabet, asked.unknown, asked.task, asked.positive)
+    raw = read_raw(table, Columns(sequence, labels, id, splitting.column))
+    data = clean_labelled(raw, alphabet, asked.unknown, asked.task, asked.positive)
     num_clean = len(data.ids)
     data = take_rows(data, asked.rows, asked.seed)
     reach = Reach(loaded)
