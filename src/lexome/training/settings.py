@@ -155,9 +155,6 @@ class FinetuneSettings:
             )
         if recipe.composition:
             raise InputError("composition", f"true {task}", "false: residues are answered", "false")
-        if self.model == "new:deepstarr":
-            seen = f"{self.model} {task}"
-            raise InputError("model", seen, "one that keeps every position", "`-m new:bpnet`")
         if parse_long(recipe.long).kind == "crop":
             raise InputError(
                 "long",
