@@ -92,7 +92,7 @@ def test_the_split_column_follows_the_rows_that_stay():
     rows = pl.DataFrame(
         {"sequence": ["MKT", "", "GAV"], "label": [0, 0, 1], "fold": [0.0, 1.0, 2.0]}
     )
-    table = read(rows, Columns(split="fold"))
+    table = read(rows, Columns(split=["fold"]))
     assert table.split_values == ["0", "2"]
 
 
@@ -152,7 +152,7 @@ def test_a_copy_in_another_part_stays_for_the_audit_to_see():
             "part": ["0", "0", "4", "4"],
         }
     )
-    found = read(table, Columns("sequence", ["label"], None, "part"))
+    found = read(table, Columns("sequence", ["label"], None, ["part"]))
     assert found.ids == ["a", "c", "d"]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lexome.batches.windows import LongPolicy, check_length
 from lexome.errors import InputError
+from lexome.evaluation.grouping import Blocks, read_blocks
 from lexome.io.roles import find_column, guess_column
 from lexome.io.tables import open_table
 from lexome.io.unique_ids import Place, repeated_id
@@ -56,6 +57,7 @@ class LabelledTable(NamedTuple):
     target: Target
     split_values: list[str] | None
     cleaning: list[Count]
+    blocks: Blocks | None = None  # of a genome, where these are what a split keeps together
 
 
 class Columns(NamedTuple):
@@ -64,9 +66,10 @@ class Columns(NamedTuple):
     sequence: str | None = None
     label: Sequence[str] | None = None
     id: str | None = None
-    split: str | None = None
+    split: Sequence[str] = ()
     second: str | None = None  # of pairs, never guessed
     symmetric: bool = False  # whether a pair is the same as the swapped pair
+    block_size: int | None = None  # in bases, where the split's columns name places of a genome
 
 
 class Raw(NamedTuple):
@@ -80,9 +83,10 @@ class Raw(NamedTuple):
     has_ids: bool
     label_names: list[str]
     labels: list[list[object]]
-    split: list[str] | None
+    split: list[str] | None  # values of the split's column, or names of blocks
     seconds: list[str] | None = None  # of pairs
     symmetric: bool = False  # whether a pair is the same as the swapped pair
+    blocks: Blocks | None = None
 
     def num_empty(self) -> int:
         """Rows without a sequence."""
@@ -166,6 +170,7 @@ def clean_labelled(
         target=target,
         split_values=[raw.split[i] for i in final] if raw.split is not None else None,
         cleaning=counts,
+        blocks=None if raw.blocks is None else raw.blocks.take(np.array(final)),
     )
 
 
@@ -194,9 +199,13 @@ def read_raw(source: Any, asked: Columns) -> Raw:
         labels = [find_column(names, "label", name, where=where) for name in asked.label]
     else:
         labels = [find_column(names, "label", None, where=where)]
-    split = find_column(names, "label", asked.split, where=where).name if asked.split else None
+    splits = [find_column(names, "label", name, where=where).name for name in asked.split]
+    values, blocks = [_text(v) for v in frame[splits[0]].to_list()] if splits else None, None
+    if asked.block_size is not None:
+        blocks = read_blocks(frame, splits, asked.block_size, where)
+        values = [str(block) for block in blocks.group_N.tolist()]
     id_column = guess_column(names, "id", asked.id, where=where)
-    taken = (sequence.name, asked.second, split, *(choice.name for choice in labels))
+    taken = (sequence.name, asked.second, *splits, *(choice.name for choice in labels))
     if id_column is not None and (id_column.name in taken or _is_no_key(frame, id_column)):
         id_column = None
     roles = {"sequence": sequence, "second": second, "id": id_column, "label": labels[0]}
@@ -212,9 +221,10 @@ def read_raw(source: Any, asked: Columns) -> Raw:
         has_ids=id_column is not None,
         label_names=[choice.name for choice in labels],
         labels=[frame[choice.name].to_list() for choice in labels],
-        split=[_text(v) for v in frame[split].to_list()] if split else None,
+        split=values,
         seconds=[_text(v) for v in frame[second.name].to_list()] if second else None,
         symmetric=asked.symmetric,
+        blocks=blocks,
     )
 
 

@@ -32,6 +32,8 @@ class FinetuneSettings:
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    block_size: int | None = None  # in bases; None where the split is none into blocks
+    gap: int | None = None  # bases left empty between blocks of two parts
     seeds: int = 3
     seed: int = 1
     alphabet: str = "auto"  # of a new model; a loaded one has its own
@@ -56,6 +58,12 @@ class FinetuneSettings:
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
                 raise InputError(name, repr(value), " or ".join(known), option)
+        blocks = {"--block-size": self.block_size, "--gap": self.gap}
+        for name, bases in blocks.items():
+            if bases is not None and not self.split.startswith("block:"):
+                seen = f"{bases:,} with --split {self.split}"
+                remedy = f"`--split block:CHROMOSOME,POSITION`, or the command without `{name}`"
+                raise InputError(name, seen, "a split into blocks of a genome", remedy)
         recipe = self.recipe
         for name, count in (
             ("seeds", self.seeds),

@@ -113,7 +113,7 @@ def probe(
     checkpoint = load_checkpoint(asked.model, asked.offline)
     loaded = _ready(checkpoint, asked)
     alphabet = loaded.tokenizer.alphabet
-    raw = read_raw(table, Columns(sequence, labels, id, splitting.column))
+    raw = read_raw(table, Columns(sequence, labels, id, splitting.columns))
     data = clean_labelled(raw, alphabet, asked.unknown, asked.task, asked.positive)
     num_clean = len(data.ids)
     data = take_rows(data, asked.rows, asked.seed)
