@@ -12,7 +12,8 @@ from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
 from lexome.training import finetune as module
 from lexome.training.finetune import finetune
-from lexome.training.labelled import Columns, clean_labelled, read_raw
+from lexome.training.labelled import clean_labelled
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.run_folder import Run
 from tests.training.kills import Stopped, kill_behind_states
 

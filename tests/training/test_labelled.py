@@ -6,13 +6,8 @@ import pytest
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
-from lexome.training.labelled import (
-    Columns,
-    check_lengths,
-    clean_labelled,
-    describe_source,
-    read_raw,
-)
+from lexome.training.labelled import check_lengths, clean_labelled, describe_source
+from lexome.training.raw_table import Columns, read_raw
 
 PROTEIN = ALPHABETS["protein"]
 COLUMNS = Columns(label=["label"])

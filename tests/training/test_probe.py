@@ -187,7 +187,8 @@ def test_the_test_part_has_no_say_in_the_choice(esm2: Path, tmp_path: Path) -> N
 def test_kin_never_stand_on_both_sides_of_a_turn() -> None:
     from lexome.evaluation.splits import parse_split
     from lexome.sequence.alphabet import ALPHABETS
-    from lexome.training.labelled import Columns, clean_labelled, read_raw
+    from lexome.training.labelled import clean_labelled
+    from lexome.training.raw_table import Columns, read_raw
 
     table = rich_table(40)
     twins = table.with_columns(pl.col("id") + "_twin", pl.col("sequence") + "A")

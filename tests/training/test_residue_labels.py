@@ -6,7 +6,8 @@ import pytest
 
 from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
-from lexome.training.labelled import Columns, LabelledTable, clean_labelled, read_raw
+from lexome.training.labelled import LabelledTable, clean_labelled
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.residue_labels import IGNORED, ResidueReading, check_part_labels
 from lexome.training.settings import FinetuneSettings

@@ -25,8 +25,9 @@ from lexome.training.fit import Parts
 from lexome.training.fitted import predict_mean
 from lexome.training.judge_run import judge_run
 from lexome.training.judged import Judged
-from lexome.training.labelled import Columns, clean_labelled, read_raw
+from lexome.training.labelled import clean_labelled
 from lexome.training.predict import predict
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe
 from lexome.training.record import find_warnings
 from lexome.training.residue_labels import ResidueReading

@@ -28,15 +28,10 @@ from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
-from lexome.training.labelled import (
-    Columns,
-    LabelledTable,
-    clean_labelled,
-    describe_source,
-    read_raw,
-)
+from lexome.training.labelled import LabelledTable, clean_labelled, describe_source
 from lexome.training.objectives import check_loss
 from lexome.training.pairs import check_asked, check_content_lengths, suit_pairs
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.record import (
     describe_audit,

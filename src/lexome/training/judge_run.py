@@ -13,7 +13,8 @@ from lexome.training.beside_baseline import compare_with_baseline
 from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
 from lexome.training.judged import Judged, chosen_name, list_judged
-from lexome.training.labelled import Columns, LabelledTable, clean_labelled, read_raw
+from lexome.training.labelled import LabelledTable, clean_labelled
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run

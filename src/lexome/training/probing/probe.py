@@ -32,14 +32,7 @@ from lexome.seeds import derive_seed, keep_randomness
 from lexome.sequence.pairs import are_single
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.identity import digest_rows
-from lexome.training.labelled import (
-    Columns,
-    LabelledTable,
-    check_lengths,
-    clean_labelled,
-    describe_source,
-    read_raw,
-)
+from lexome.training.labelled import LabelledTable, check_lengths, clean_labelled, describe_source
 from lexome.training.probing.cells import (
     Place,
     Shelf,
@@ -52,6 +45,7 @@ from lexome.training.probing.folds import Folds, make_folds
 from lexome.training.probing.heads import Probed, find_heads
 from lexome.training.probing.settings import METRIC, ProbeSettings, Reach
 from lexome.training.probing.table import Judgement, atlas_of, describe
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.record import describe_environment
 
 MARK, FACTS, UNTRAINED = "vectors_of.json", "probe.json", "untrained"
