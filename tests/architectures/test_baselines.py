@@ -12,6 +12,7 @@ from lexome.batches.padding import pad
 from lexome.layers.layout import PackedLayout
 from lexome.layers.one_hot import OneHot
 from lexome.layers.summary import QueryPool
+from lexome.sequence.alphabet import AMINO_ACIDS
 from lexome.tokenizers.kinds import letter_tokenizer
 
 DNA = letter_tokenizer("dna")
@@ -69,6 +70,21 @@ def test_one_hot_leaves_n_and_special_tokens_without_a_letter():
     expected = torch.zeros(7, 4)
     expected[1:5] = torch.eye(4)
     assert torch.equal(letters, expected)
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "letters", "others"),
+    [("protein", AMINO_ACIDS, "XBUZO.-"), ("dna", "ACGT", "N"), ("rna", "ACGU", "N")],
+)
+def test_a_new_network_has_a_channel_for_each_letter_of_its_alphabet(alphabet, letters, others):
+    one_hot = new_model("new:bpnet", alphabet)[1].letters
+    ids = letter_tokenizer(alphabet).encode(letters + others)
+    seen = one_hot(torch.tensor(ids))[1:-1]
+    own = seen[: len(letters)]
+    assert own.shape[1] == len(letters)
+    assert (own.sum(0) == 1).all()
+    assert (own.sum(1) == 1).all()
+    assert not seen[len(letters) :].any()
 
 
 def test_deepstarr_pools_pairs_of_real_positions_only():

@@ -73,6 +73,13 @@ def test_one_cluster_larger_than_the_parts_is_refused_with_its_size(refused):
     assert "the largest of 1 groups holds 60 of 60 rows" in said
 
 
+def test_blocks_without_a_split_into_them_are_refused(refused):
+    said = refused(TOY, "--block-size", 500)
+    assert "--block-size: saw 500 with --split cluster" in said
+    assert "--split block:CHROMOSOME,POSITION" in said
+    assert "column 'id'" in refused(TOY, "--split", "block:id", "--gap", 5)
+
+
 def test_parts_that_leak_by_construction_are_told_with_clean_figures(lexome, tmp_path):
     """The user's own column sends copies to both sides: trained on request, and said loudly."""
     test = TOY.filter(part="test")

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from lexome.checkpoints.blank import no_values
 from lexome.layers.hyena import ModalMixer
+from lexome.layers.implicit_filter import ImplicitFilter
 from lexome.layers.long_convolution import convolve, fft_size
 from lexome.layers.modal_filter import ModalFilter, powers
 from lexome.layers.precision import cast
@@ -161,3 +163,21 @@ def test_a_cast_leaves_what_a_brick_names_in_fp32():
     assert mixer.skip.dtype == mixer.project.weight.dtype == torch.bfloat16
     assert torch.equal(mixer.long_filter.poles, poles)
     assert mixer.long_filter.residues.dtype == torch.float32
+
+
+def test_a_filter_without_values_is_made_after_transformers_has_loaded_a_model(monkeypatch):
+    """It replaces torch.linspace by one for the CPU, and torch's list of makers remembers that."""
+    from torch.utils._device import _device_constructors
+
+    plain = torch.linspace
+    _device_constructors.cache_clear()
+    monkeypatch.setattr(torch, "linspace", lambda *args, **how: plain(*args, **how))
+    with no_values():
+        torch.zeros(1)
+    monkeypatch.undo()
+    try:
+        with no_values():
+            made = ImplicitFilter(8, 16, 4)
+    finally:
+        _device_constructors.cache_clear()
+    assert {value.device.type for value in made.state_dict().values()} == {"meta"}

@@ -23,7 +23,7 @@ def random_texts(num: int, seed: int = 0) -> list[str]:
     return texts
 
 
-def same(scorer: MutantScorer, texts: list[str]) -> None:
+def assert_same(scorer: MutantScorer, texts: list[str]) -> None:
     fast, slow = score_texts(scorer, PROTEIN, texts), score_texts_plainly(scorer, PROTEIN, texts)
     np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-12)
     assert dict(sorted(fast.reasons.items())) == slow.reasons
@@ -31,9 +31,9 @@ def same(scorer: MutantScorer, texts: list[str]) -> None:
 
 
 def test_arrays_give_what_single_mutants_give() -> None:
-    same(blosum62_scorer(), random_texts(300) + ODD + random_texts(50, seed=1))
-    same(blosum62_scorer(), ODD)
-    same(blosum62_scorer(), [])
+    assert_same(blosum62_scorer(), random_texts(300) + ODD + random_texts(50, seed=1))
+    assert_same(blosum62_scorer(), ODD)
+    assert_same(blosum62_scorer(), [])
 
 
 def test_a_rule_that_refuses_some_places_keeps_its_reasons() -> None:
@@ -46,7 +46,7 @@ def test_a_rule_that_refuses_some_places_keeps_its_reasons() -> None:
             for m, a in zip(mutants, answers, strict=True)
         ]
 
-    same(plain._replace(compute=compute), random_texts(200) + ODD)
+    assert_same(plain._replace(compute=compute), random_texts(200) + ODD)
 
 
 def test_a_rule_without_a_table_is_not_taken_to_be_additive() -> None:

@@ -7,14 +7,8 @@ from Bio.Data.CodonTable import unambiguous_dna_by_id
 from Bio.Seq import Seq
 
 from lexome.errors import InputError
-from lexome.sequence.codons import (
-    CODES,
-    CODONS,
-    find_code,
-    reverse_complement,
-    translate,
-    translate_slowly,
-)
+from lexome.sequence.codons import CODES, CODONS, find_code, translate, translate_slowly
+from lexome.sequence.complement import reverse_complement
 
 
 @pytest.mark.parametrize("number", list(CODES))

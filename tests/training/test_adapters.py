@@ -36,6 +36,7 @@ from lexome.training.run_folder import Run
 from lexome.training.settings import FinetuneSettings
 from tests.shared_data import shared
 from tests.toys import outside_name, random_encoder, rich_table
+from tests.training.kills import Stopped, assert_same_run, kill_behind_states
 
 SIZES = {"num_layers": 2, "width": 16, "num_heads": 2, "ffn_width": 32}
 BARE = {"language_model_head": False, "contact_head": False}
@@ -309,10 +310,6 @@ def first_adapter(network: nn.Module) -> torch.Tensor:
     return next(p for n, p in network.named_parameters() if p.requires_grad and "backbone" in n)
 
 
-class Stopped(BaseException):
-    pass
-
-
 @pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize("method", ["ia3", "dora", "bias"])
 def test_a_killed_run_goes_on_to_the_same_numbers(method, esm2, monkeypatch, tmp_path):
@@ -320,29 +317,16 @@ def test_a_killed_run_goes_on_to_the_same_numbers(method, esm2, monkeypatch, tmp
         return finetune(str(esm2), rich_table(60), "kind", output=where, method=method, **OPTIONS)
 
     whole = run(tmp_path / "whole")
-    put_down, calls = loop._put_down, []
-
-    def put_down_and_stop(*args: Any) -> None:
-        put_down(*args)
-        calls.append(args[0])
-        if len(calls) in (2, 3):
-            raise Stopped
-
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", -1.0)
-    monkeypatch.setattr(loop, "_put_down", put_down_and_stop)
+    states = kill_behind_states(monkeypatch, 2, 3)
     for _ in range(2):
         with pytest.raises(Stopped):
             run(tmp_path / "killed")
-    state = load_file(calls[0])
+    state = load_file(states[0])
     assert not any(
         "base_layer" in name or "embedding" in name for name in state if method != "bias"
     )
     killed = run(tmp_path / "killed")
-    for number in (1, 2):
-        one = load_file(whole.directory / f"weights-{number}.safetensors")
-        other = load_file(killed.directory / f"weights-{number}.safetensors")
-        assert all(torch.equal(one[name], other[name]) for name in one)
-    assert whole.metrics == killed.metrics
+    assert_same_run(whole, killed)
 
 
 @pytest.mark.usefixtures("without_report")

@@ -6,7 +6,8 @@ import pytest
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
-from lexome.training.labelled import Columns, check_lengths, describe_source, read_labelled
+from lexome.training.labelled import check_lengths, clean_labelled, describe_source
+from lexome.training.raw_table import Columns, read_raw
 
 PROTEIN = ALPHABETS["protein"]
 COLUMNS = Columns(label=["label"])
@@ -16,12 +17,16 @@ def frame(rows):
     return pl.DataFrame(rows, schema=["id", "sequence", "label"], orient="row")
 
 
+def read(rows, columns=COLUMNS, unknown="refuse"):
+    return clean_labelled(read_raw(rows, columns), PROTEIN, unknown)
+
+
 def counted(table):
     return {count.what.split(" (")[0]: count.number for count in table.cleaning if count.number}
 
 
 def test_rows_that_cannot_be_used_are_dropped_and_counted_by_reason():
-    table = read_labelled(
+    table = read(
         frame(
             [
                 ("a", "MKT", "1"),
@@ -33,9 +38,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted_by_reason():
                 ("g", "GAV", "1"),  # conflict
                 ("h", "WWW", "nan"),  # no label
             ]
-        ),
-        COLUMNS,
-        PROTEIN,
+        )
     )
     assert table.ids == ["a", "e"]
     assert table.rows.tolist() == [1, 5]
@@ -54,8 +57,8 @@ def test_letters_are_mapped_and_counted_only_when_asked_for():
     with pytest.raises(
         InputError, match="row 1 \\(a\\): saw the letter 'J' at position 3 and 1 more"
     ):
-        read_labelled(frame(rows), COLUMNS, PROTEIN)
-    table = read_labelled(frame(rows), COLUMNS, PROTEIN, "map")
+        read(frame(rows))
+    table = read(frame(rows), unknown="map")
     assert table.sequences == ["MKX", "MKT", "GAV"]
     assert counted(table)["empty sequences dropped"] == 1  # nothing is left of a lone stop
     assert counted(table)["letters mapped in 3 rows"] == 6
@@ -63,13 +66,13 @@ def test_letters_are_mapped_and_counted_only_when_asked_for():
 
 def test_mapping_may_make_two_rows_alike():
     rows = [("a", "MKJ", "1"), ("b", "MKX", "1"), ("c", "GAV", "0")]
-    table = read_labelled(frame(rows), COLUMNS, PROTEIN, "map")
+    table = read(frame(rows), unknown="map")
     assert table.ids == ["a", "c"]
 
 
 def test_columns_are_guessed_and_said_to_be():
     rows = pl.DataFrame({"ACC": ["a", "b"], "Sequence": ["MKT", "GAV"], "Label": [0, 1]})
-    table = read_labelled(rows, Columns(), PROTEIN)
+    table = read(rows, Columns())
     assert table.columns == {"sequence": "Sequence", "id": "ACC", "label": "Label"}
     assert sorted(table.guessed) == ["id", "label", "sequence"]
     assert table.ids == ["a", "b"]
@@ -77,21 +80,21 @@ def test_columns_are_guessed_and_said_to_be():
 
 def test_rows_without_an_id_column_are_named_by_their_number():
     rows = pl.DataFrame({"sequence": ["MKT", "", "GAV"], "label": [0, 0, 1]})
-    assert read_labelled(rows, Columns(), PROTEIN).ids == ["row_1", "row_3"]
+    assert read(rows, Columns()).ids == ["row_1", "row_3"]
 
 
 def test_the_split_column_follows_the_rows_that_stay():
     rows = pl.DataFrame(
         {"sequence": ["MKT", "", "GAV"], "label": [0, 0, 1], "fold": [0.0, 1.0, 2.0]}
     )
-    table = read_labelled(rows, Columns(split="fold"), PROTEIN)
+    table = read(rows, Columns(split=["fold"]))
     assert table.split_values == ["0", "2"]
 
 
 def test_an_id_that_stands_twice_is_refused():
     rows = [("a", "MKT", "1"), ("a", "GAV", "0")]
     with pytest.raises(InputError, match="saw the id 'a', which row 1 has too"):
-        read_labelled(frame(rows), COLUMNS, PROTEIN)
+        read(frame(rows))
 
 
 class Four:
@@ -108,20 +111,20 @@ class Four:
 )
 def test_long_sequences_are_counted_under_every_policy(policy, number):
     rows = [("a", "MKTA", "1"), ("b", "GAVLI", "0"), ("c", "MK", "0")]
-    table = read_labelled(frame(rows), COLUMNS, PROTEIN)
+    table = read(frame(rows))
     count = check_lengths(table, parse_long(policy), Four())
     assert count is not None
     assert count.number == number
 
 
 def test_a_long_sequence_is_refused_by_row_and_id():
-    table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
+    table = read(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]))
     with pytest.raises(InputError, match="row 2 \\(b\\): saw 5 residues, expected at most 4"):
         check_lengths(table, parse_long("refuse"), Four())
 
 
 def test_a_crop_that_keeps_more_than_the_context_is_refused():
-    table = read_labelled(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]), COLUMNS, PROTEIN)
+    table = read(frame([("a", "MKTA", "1"), ("b", "GAVLI", "0")]))
     with pytest.raises(InputError, match="saw a crop that keeps 5 residues, expected at most 4"):
         check_lengths(table, parse_long("crop:3+2"), Four())
 
@@ -144,15 +147,15 @@ def test_a_copy_in_another_part_stays_for_the_audit_to_see():
             "part": ["0", "0", "4", "4"],
         }
     )
-    found = read_labelled(table, Columns("sequence", ["label"], None, "part"), PROTEIN)
+    found = read(table, Columns("sequence", ["label"], None, ["part"]))
     assert found.ids == ["a", "c", "d"]
 
 
 def test_a_guessed_id_column_that_repeats_is_no_id_and_one_called_id_is_refused():
     rows = {"sequence": ["MKTA", "GAVL"], "label": ["1", "0"]}
-    assert read_labelled(pl.DataFrame(rows | {"gene": ["x", "x"]}), Columns(), PROTEIN).ids == [
+    assert read(pl.DataFrame(rows | {"gene": ["x", "x"]}), Columns()).ids == [
         "row_1",
         "row_2",
     ]
     with pytest.raises(InputError, match="which row 1 has too"):
-        read_labelled(pl.DataFrame(rows | {"id": ["x", "x"]}), Columns(), PROTEIN)
+        read(pl.DataFrame(rows | {"id": ["x", "x"]}), Columns())

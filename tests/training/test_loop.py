@@ -25,6 +25,7 @@ from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import make_examples, make_setup
 from lexome.training.target import Target
 from tests.toys import motif_table
+from tests.training.kills import Stopped
 
 TABLE = motif_table(60, lengths=(12, 20))
 TARGET = Target("binary", ("0", "1"), TABLE["label"].to_numpy(), False)
@@ -59,10 +60,6 @@ def rows_of(rows: np.ndarray) -> list[str]:
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     assert one.keys() == other.keys()
     return all(torch.equal(one[name], other[name]) for name in one)
-
-
-class Stopped(BaseException):
-    pass
 
 
 IN_TWO_STAGES = {"frozen_epochs": 1, "backbone_rate": 0.1, "head_convolutions": 2}

@@ -187,11 +187,13 @@ def test_the_test_part_has_no_say_in_the_choice(esm2: Path, tmp_path: Path) -> N
 def test_kin_never_stand_on_both_sides_of_a_turn() -> None:
     from lexome.evaluation.splits import parse_split
     from lexome.sequence.alphabet import ALPHABETS
-    from lexome.training.labelled import Columns, read_labelled
+    from lexome.training.labelled import clean_labelled
+    from lexome.training.raw_table import Columns, read_raw
 
     table = rich_table(40)
     twins = table.with_columns(pl.col("id") + "_twin", pl.col("sequence") + "A")
-    data = read_labelled(pl.concat([table, twins]), Columns(label=["has_w"]), ALPHABETS["protein"])
+    raw = read_raw(pl.concat([table, twins]), Columns(label=["has_w"]))
+    data = clean_labelled(raw, ALPHABETS["protein"])
     folds = make_folds(data, parse_split("cluster"), 4, ((), (), ()), "protein", 0, "kmers")
     assert (folds.fold_N[:40] == folds.fold_N[40:]).all()
     for turn in folds.turns:

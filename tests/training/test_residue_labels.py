@@ -6,7 +6,8 @@ import pytest
 
 from lexome.errors import InputError
 from lexome.sequence.alphabet import ALPHABETS
-from lexome.training.labelled import Columns, LabelledTable, read_labelled
+from lexome.training.labelled import LabelledTable, clean_labelled
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.residue_labels import IGNORED, ResidueReading, check_part_labels
 from lexome.training.settings import FinetuneSettings
@@ -15,8 +16,9 @@ from lexome.training.settings import FinetuneSettings
 def read(rows: list[tuple[str, object]], ignore: str = "", **options: object) -> LabelledTable:
     table = pl.DataFrame(rows, schema=["sequence", "label"], orient="row")
     reading = ResidueReading(ignore, options.pop("known", ()))
-    return read_labelled(
-        table, Columns(), ALPHABETS["protein"], task="per-residue", residues=reading, **options
+    raw = read_raw(table, Columns())
+    return clean_labelled(
+        raw, ALPHABETS["protein"], task="per-residue", residues=reading, **options
     )
 
 
@@ -46,7 +48,7 @@ def test_labels_of_digits_keep_their_zeros(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("sequence,label\nMKTA,0010\nWYWY,0001\n")
     columns, reading = Columns(), ResidueReading()
-    found = read_labelled(path, columns, ALPHABETS["protein"], residues=reading)
+    found = clean_labelled(read_raw(path, columns), ALPHABETS["protein"], residues=reading)
     assert found.target.residues.texts == ["0010", "0001"]
 
 

@@ -14,7 +14,6 @@ from lexome.evaluation.metrics import measure
 from lexome.results.residue_rows import explode_residues
 from lexome.sequence.alphabet import ALPHABETS
 from lexome.training import finetune as module
-from lexome.training import loop
 from lexome.training.answers import read_answers
 from lexome.training.artefact import load_artefact
 from lexome.training.baselines.kinds import NEIGHBOURS
@@ -26,13 +25,15 @@ from lexome.training.fit import Parts
 from lexome.training.fitted import predict_mean
 from lexome.training.judge_run import judge_run
 from lexome.training.judged import Judged
-from lexome.training.labelled import Columns, read_labelled
+from lexome.training.labelled import clean_labelled
 from lexome.training.predict import predict
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe
 from lexome.training.record import find_warnings
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import Run
 from tests.toy_residues import residue_table
+from tests.training.kills import Stopped, assert_same_run, kill_behind_states
 
 QUICK: dict[str, Any] = {
     **{"task": "per-residue", "split": "column:part", "dtype": "fp32", "batch_size": 8},
@@ -205,10 +206,6 @@ def test_a_new_encoder_answers_residues(table, tmp_path):
     assert run.figure("accuracy", model="seed 1") > 0.3
 
 
-class Stopped(BaseException):
-    pass
-
-
 @pytest.mark.usefixtures("without_report")
 def test_a_killed_run_goes_on_to_the_same_numbers(table, monkeypatch, tmp_path):
     def start(where: Path) -> Run:
@@ -216,25 +213,12 @@ def test_a_killed_run_goes_on_to_the_same_numbers(table, monkeypatch, tmp_path):
         return finetune("new:cnn", table, "states", output=where, **options)
 
     whole = start(tmp_path / "whole")
-    put_down, calls = loop._put_down, []
-
-    def put_down_and_stop(*args: Any) -> None:
-        put_down(*args)
-        calls.append(args[0])
-        if len(calls) in (2, 3):
-            raise Stopped
-
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", -1.0)
-    monkeypatch.setattr(loop, "_put_down", put_down_and_stop)
+    kill_behind_states(monkeypatch, 2, 3)
     for _ in range(2):
         with pytest.raises(Stopped):
             start(tmp_path / "killed")
     killed = start(tmp_path / "killed")
-    for number in (1, 2):
-        one = load_file(whole.directory / f"weights-{number}.safetensors")
-        other = load_file(killed.directory / f"weights-{number}.safetensors")
-        assert all(torch.equal(one[name], other[name]) for name in one)
-    assert whole.metrics == killed.metrics
+    assert_same_run(whole, killed)
     assert predictions(whole).equals(predictions(killed))
 
 
@@ -295,8 +279,8 @@ def test_parts_are_dealt_with_alike_shares_of_the_labels(split, table, tmp_path)
 
 
 def test_one_answer_to_every_residue_is_called_a_collapse(table):
-    columns = Columns(label=["states"])
-    data = read_labelled(table, columns, ALPHABETS["protein"], residues=ResidueReading("-"))
+    raw = read_raw(table, Columns(label=["states"]))
+    data = clean_labelled(raw, ALPHABETS["protein"], residues=ResidueReading("-"))
     rows = np.arange(60)
     parts = Parts(rows[:36], rows[36:48], rows[48:])
     num = data.target.num_answers(parts.test)

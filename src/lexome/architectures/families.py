@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from lexome.errors import InputError
+from lexome.sequence.alphabet import AMINO_ACIDS
+from lexome.tokenizers.kinds import letter_tokenizer
 
 
 class Family(NamedTuple):
@@ -63,9 +65,8 @@ FAMILIES = {
     ),
 }
 
-# Where the letters stand among the tokens of `letter_tokenizer`, and which of them have a channel.
-_CHANNELS = {"protein": (4, 20), "dna": (5, 4), "rna": (5, 4)}
-NUM_TOKENS = {"protein": 33, "dna": 10, "rna": 10}
+# Letters with a channel of their own, which stand side by side among the tokens.
+_CHANNELS = {"protein": AMINO_ACIDS, "dna": "ACGT", "rna": "ACGU"}
 _READ_ONE_HOT = ("bpnet", "deepstarr", "spliceai")
 _UNTRAINED = {"language_model_head": False, "contact_head": False, "token_dropout": False}
 NEW_MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # spelling -> family, config
@@ -143,10 +144,12 @@ def new_model(spelling: str, alphabet: str = "protein") -> tuple[str, nn.Module]
     It reads the tokens of the alphabet's `letter_tokenizer`.
     """
     family = family_of(spelling)
-    reads: dict[str, Any] = {"vocabulary_size": NUM_TOKENS[alphabet]}
+    tokenizer = letter_tokenizer(alphabet)
+    reads: dict[str, Any] = {"vocabulary_size": len(tokenizer.vocabulary)}
     if family in _READ_ONE_HOT:
-        first, num = _CHANNELS[alphabet]
-        reads |= {"first_letter": first, "num_letters": num}
+        letters = _CHANNELS[alphabet]
+        first = min(tokenizer.id_of[letter] for letter in letters)
+        reads |= {"first_letter": first, "num_letters": len(letters)}
     network = build(family, NEW_MODELS[spelling][1] | reads)
     initialize = getattr(network, "initialize", None)
     if callable(initialize):

@@ -2,11 +2,11 @@
 
 # Letters: N leading shape, S sequences, G features, C outputs, A residues answered.
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from lexome.architectures.deepstarr import DeepStarr
 from lexome.layers.convolution import ConvolutionHead
 from lexome.layers.layout import Layout
 from lexome.layers.pairs import answer_pairs, paired_width
@@ -51,6 +51,14 @@ def width_of(backbone: nn.Module) -> int:
     width = backbone.width
     assert isinstance(width, int)
     return width
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A backbone that gives fewer vectors than tokens."""
+
+    def shorten(self, tokens_N: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
+        """The vectors, and the layout of their own."""
 
 
 class Predictor(nn.Module):
@@ -130,7 +138,7 @@ class Predictor(nn.Module):
         assert layout is not None
         if self.backbone is None:
             x_ND: Tensor = (tokens_N - self.vector_mean) / self.vector_scale
-        elif isinstance(self.backbone, DeepStarr):
+        elif isinstance(self.backbone, Shortens):
             x_ND, layout = self.backbone.shorten(tokens_N, layout)
         else:
             types = () if types_N is None else (types_N,)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lexome.cli import options
+from lexome.cli.split import Gap
 from lexome.errors import InputError
 
 
@@ -32,12 +33,17 @@ def finetune(
     split: Annotated[
         str,
         typer.Option(
-            help="cluster (by similarity group), column:NAME, chromosome:NAME, or random."
+            help="cluster (by similarity group), column:NAME, chromosome:NAME, random, "
+            "block:POSITION or block:CHROMOSOME,POSITION."
         ),
     ] = "cluster",
     train: Annotated[str, typer.Option(help="Split column's values to train on: 0,1,2")] = "",
     validation: Annotated[str, typer.Option(help="Values to validate on.")] = "",
     test: Annotated[str, typer.Option(help="Values to test on.")] = "",
+    block_size: Annotated[
+        int | None, typer.Option(help="Bases of a block of a genome: 1,000,000.")
+    ] = None,
+    gap: Gap = None,
     task: Annotated[
         str,
         typer.Option(
@@ -175,6 +181,8 @@ def finetune(
         train=_values(train),
         validation=_values(validation),
         test=_values(test),
+        block_size=block_size,
+        gap=gap,
         seeds=seeds,
         seed=seed,
         search=search,
@@ -211,6 +219,7 @@ Examples:
   lexome finetune proteins.csv --label Mitochondrion -m protein-mini --method ia3 -o runs/ia3
   lexome finetune proteins.csv --label Mitochondrion --search 30 -o runs/searched
   lexome finetune sites.csv --label bound -m new:bpnet --strands both -o runs/sites
+  lexome finetune peaks.csv --label open --split block:chrom,start --block-size 500000 -o runs/peaks
   lexome finetune sites.csv --label bound -m new:gru --pooling multiplicative -o runs/gru
   lexome finetune structures.csv --label structure --task per-residue --ignore '-?' -o runs/ss
   lexome finetune proteins.csv --label Mitochondrion --label pI --task multitask -o runs/several

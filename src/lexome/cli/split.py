@@ -9,6 +9,10 @@ from lexome.cli import options
 
 Clusters = Annotated[str, typer.Option(help="auto, mmseqs2 or kmers: how kin is found.")]
 Alphabet = Annotated[str, typer.Option(help="auto (by the letters), protein or dna.")]
+Gap = Annotated[
+    int | None,
+    typer.Option(help="Bases between blocks of two parts; else the longest sequence."),
+]
 SplitIdentity = Annotated[
     float | None,
     typer.Option(help="Of clusters: 0.3 by MMseqs2; by k-mers 0.45, and for DNA 0.8."),
@@ -39,10 +43,7 @@ def split(
     clusters: Clusters = "auto",
     alphabet: Alphabet = "auto",
     block_size: Annotated[int, typer.Option(help="Bases of a block of a genome.")] = 1_000_000,
-    gap: Annotated[
-        int | None,
-        typer.Option(help="Bases between blocks of two parts; else the longest sequence."),
-    ] = None,
+    gap: Gap = None,
     group: Annotated[
         str | None, typer.Option(help="Column whose values must not stand in two parts.")
     ] = None,

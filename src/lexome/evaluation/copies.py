@@ -15,10 +15,10 @@ from lexome.evaluation.kmer_sets import (
     sharing_pairs,
 )
 from lexome.results.types import NearPair
+from lexome.sequence.complement import reverse_complement
 
 LOWEST = 0.7  # below it use similarity_groups: the estimate is too rough to name single pairs
 NOT_IDENTICAL = 0.999  # the most that a pair is given which is not letter by letter the same
-COMPLEMENT = str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB")
 
 
 def near_pairs(
@@ -83,7 +83,7 @@ def spelling(sequence: str, alphabet: KmerAlphabet) -> str:
     if alphabet != "dna":
         return upper
     upper = upper.replace("U", "T")
-    return min(upper, upper.translate(COMPLEMENT)[::-1])
+    return min(upper, reverse_complement(upper))
 
 
 def _best_partners(pairs: list[NearPair], partners: int) -> list[NearPair]:

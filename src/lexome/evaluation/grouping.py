@@ -3,11 +3,12 @@
 # Letters: N rows.
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import scipy.sparse
 from numpy.typing import NDArray
 
@@ -15,10 +16,12 @@ from lexome.errors import InputError
 from lexome.evaluation.clusters import LINKING, similarity_groups
 from lexome.evaluation.copies import near_pairs, spelling
 from lexome.evaluation.kmer_sets import KmerAlphabet
+from lexome.io.roles import find_column
 from lexome.search.mmseqs import cluster, mmseqs_version
 
 Ints = NDArray[np.int64]
 METHODS = ("auto", "mmseqs2", "kmers")
+BLOCK_SIZE = 1_000_000  # bases
 NEAR = 0.9  # copies at least so similar are never parted
 IDENTITY, COVERAGE = 0.3, 0.8  # of MMseqs2's clusters; coverage is of both sequences
 
@@ -30,6 +33,17 @@ class Grouping(NamedTuple):
     how: str
     method: str
     identity: float | None
+
+
+class Blocks(NamedTuple):
+    """The stretch of a genome that each row stands on."""
+
+    group_N: Ints  # counted along the genome: the numbers of neighbours differ by 1
+    offset_N: Ints  # bases from the start of the block
+
+    def take(self, rows: Ints) -> "Blocks":
+        """Those of some rows."""
+        return Blocks(self.group_N[rows], self.offset_N[rows])
 
 
 def group_similar(
@@ -77,13 +91,34 @@ def group_similar(
     return Grouping(found[[place[letters] for letters in spelled]], how, method, asked)
 
 
-def group_blocks(
-    positions: NDArray[np.float64], chromosomes: Sequence[str], size: int
-) -> tuple[Ints, Ints]:
+def read_blocks(frame: pl.DataFrame, columns: Sequence[str], size: int, where: str) -> Blocks:
+    """The blocks of a table's rows, by its columns POSITION, or CHROMOSOME and POSITION.
+
+    Raises:
+        InputError: a column that is not there, a row without a position, a size below 1.
+    """
+    for name in columns:
+        find_column(frame.columns, "id", name, where=where)
+    positions = frame[columns[-1]].cast(pl.Float64, strict=False)
+    is_place = (positions.is_finite() & (positions >= 0)).fill_null(False)
+    if not is_place.all():
+        bad = int((~is_place).arg_true()[0])
+        raise InputError(
+            f"{where}, row {bad + 1}, column {columns[-1]!r}",
+            repr(frame[columns[-1]][bad]), "a position, 0 or more", "another column",
+        )  # fmt: skip
+    if size < 1:
+        raise InputError("--block-size", str(size), "at least 1", "--block-size 1000000")
+    chromosomes = [""] * frame.height
+    if len(columns) == 2:
+        chromosomes = [str(value) for value in frame[columns[0]].to_list()]
+    return group_blocks(positions.to_numpy(), chromosomes, size)
+
+
+def group_blocks(positions: NDArray[np.float64], chromosomes: Sequence[str], size: int) -> Blocks:
     """The block of each row: a stretch of `size` bases of its chromosome, numbered from 0.
 
-    Returns the groups, numbered by chromosome and place, and for each row the distance from the
-    start of its block.
+    Blocks are numbered by chromosome and place.
 
     >>> groups, offsets = group_blocks(np.array([5.0, 95, 105]), ["1", "1", "1"], 100)
     >>> groups.tolist(), offsets.tolist()
@@ -94,7 +129,22 @@ def group_blocks(
     chromosome_N = np.unique(np.asarray(chromosomes), return_inverse=True)[1]
     reach = int(block_N.max()) + 2  # so that the last block of one is not beside the next's first
     key_N = chromosome_N.astype(np.int64) * reach + block_N
-    return key_N - key_N.min(), position_N - block_N * size
+    return Blocks(key_N - key_N.min(), position_N - block_N * size)
+
+
+def settle_gap(gap: int | None, sequences: Iterable[str], size: int) -> int:
+    """The bases to leave empty between blocks of two parts: the longest sequence unless given.
+
+    Raises:
+        InputError: as many as a block has, or more.
+    """
+    gap = max(map(len, sequences), default=0) if gap is None else gap
+    if not 0 <= gap < size:
+        raise InputError(
+            "--gap", f"{gap:,}", f"0 or more, below the block size of {size:,}",
+            "a larger --block-size",
+        )  # fmt: skip
+    return gap
 
 
 def in_gap(block_N: Ints, offset_N: Ints, part_N: Ints, gap: int) -> NDArray[np.bool_]:

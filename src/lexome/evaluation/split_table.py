@@ -11,13 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from lexome.errors import InputError
 from lexome.evaluation.copies import spelling
 from lexome.evaluation.dealing import deal_groups, deal_rows, is_real
-from lexome.evaluation.grouping import Ints, group_blocks, group_similar, in_gap
+from lexome.evaluation.grouping import (
+    BLOCK_SIZE,
+    Ints,
+    group_similar,
+    in_gap,
+    read_blocks,
+    settle_gap,
+)
 from lexome.evaluation.sequence_rows import find_alphabet, labels_of, read_frame, sequences_of
 from lexome.evaluation.splits import FRACTIONS, PARTS, UNUSED, parse_split, split_by_column
 from lexome.io.roles import find_column, guess_column
 from lexome.results.columns import FOLD, GROUP, PART
 
-BLOCK_SIZE = 1_000_000
 LISTED_CLASSES = 12
 
 
@@ -131,8 +137,7 @@ def split(
         _check_largest(numbers, asked, notes)
         part_N = deal_groups(numbers, flat, asked.wanted_P, seed)
         if offsets is not None:
-            longest = max(map(len, letters), default=0) if letters else 0
-            width = _checked_gap(longest if gap is None else gap, block_size)
+            width = settle_gap(gap, letters or [], block_size)
             unused = in_gap(groups, offsets, part_N, width)
             notes |= {"block_size": block_size, "gap": width, "in_gaps": int(unused.sum())}
         groups = _by_appearance(numbers)
@@ -150,18 +155,8 @@ def split(
 
 
 def _parse(spelled: str, parts: Sequence[float], folds: int | None, listed: bool) -> _Asked:
-    head, _, rest = spelled.partition(":")
-    columns = tuple(name.strip() for name in rest.split(",") if name.strip())
-    if head == "block":
-        if len(columns) not in (1, 2):
-            raise InputError(
-                "--split", repr(spelled), "block:POSITION or block:CHROMOSOME,POSITION",
-                "--split block:chrom,start",
-            )  # fmt: skip
-        kind = "block"
-    else:
-        found = parse_split(spelled)
-        kind, columns = found.kind, (found.column,) if found.column else ()
+    found = parse_split(spelled, with_blocks=True)
+    kind, columns = found.kind, found.columns
     if listed and (folds or kind not in ("column", "chromosome")):
         raise InputError(
             "--train, --validation, --test", "values of a column",
@@ -222,23 +217,9 @@ def _groups(
         notes |= {"how": found.how, "method": found.method, "identity": found.identity}
         notes["alphabet"] = kind
         return found.group_N, None
-    for name in asked.columns:
-        find_column(frame.columns, "id", name, where=where)
     if asked.kind == "block":
-        positions = frame[asked.columns[-1]].cast(pl.Float64, strict=False)
-        if positions.null_count() or not (positions.is_finite() & (positions >= 0)).all():
-            bad = int((positions.is_null() | ~positions.is_finite() | (positions < 0))
-                      .fill_null(True).arg_true()[0])  # fmt: skip
-            raise InputError(
-                f"{where}, row {bad + 1}, column {asked.columns[-1]!r}",
-                repr(frame[asked.columns[-1]][bad]), "a position, 0 or more", "another column",
-            )  # fmt: skip
-        if block_size < 1:
-            raise InputError("--block-size", str(block_size), "at least 1", "--block-size 1000000")
-        chromosomes = [""] * frame.height
-        if len(asked.columns) == 2:
-            chromosomes = [str(value) for value in frame[asked.columns[0]].to_list()]
-        return group_blocks(positions.to_numpy(), chromosomes, block_size)
+        return read_blocks(frame, asked.columns, block_size, where)
+    find_column(frame.columns, "id", asked.columns[0], where=where)
     values = frame[asked.columns[0]].cast(pl.String)
     if values.null_count():
         raise InputError(
@@ -263,15 +244,6 @@ def _check_largest(group_N: Ints, asked: _Asked, notes: dict[str, Any]) -> None:
             remedy,
         )
     notes["largest_group"] = int(sizes.max())
-
-
-def _checked_gap(gap: int, block_size: int) -> int:
-    if not 0 <= gap < block_size:
-        raise InputError(
-            "--gap", f"{gap:,}", f"0 or more, below the block size of {block_size:,}",
-            "a larger --block-size",
-        )  # fmt: skip
-    return gap
 
 
 def _check_classes(

@@ -16,9 +16,11 @@ UNUSED = "unused"
 FRACTIONS = (0.7, 0.1, 0.2)
 
 Parts = NDArray[np.str_]
-SplitKind = Literal["column", "cluster", "random", "chromosome"]
+SplitKind = Literal["column", "cluster", "random", "chromosome", "block"]
 KINDS: tuple[SplitKind, ...] = get_args(SplitKind)
+OF_COLUMNS = ("column", "chromosome", "block")
 SPELLINGS = "column:NAME, chromosome:NAME, cluster or random"
+BLOCKS = "block:POSITION or block:CHROMOSOME,POSITION"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +33,15 @@ class SplitSettings:
     def __str__(self) -> str:
         return f"{self.kind}:{self.column}" if self.column else self.kind
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to be read: of blocks the position, the chromosome before it where named."""
+        names = (self.column or "").split(",") if self.kind == "block" else [self.column or ""]
+        return tuple(name.strip() for name in names if name.strip())
 
-def parse_split(text: str) -> SplitSettings:
-    """The settings that `--split TEXT` stands for.
+
+def parse_split(text: str, with_blocks: bool = False) -> SplitSettings:
+    """The settings that `--split TEXT` stands for; blocks only for those who can make them.
 
     >>> parse_split("column:Partition")
     SplitSettings(kind='column', column='Partition')
@@ -42,10 +50,13 @@ def parse_split(text: str) -> SplitSettings:
     """
     head, colon, column = text.partition(":")
     for kind in KINDS:
-        needs_column = kind in ("column", "chromosome")
+        needs_column = kind in OF_COLUMNS
         if head == kind and needs_column == bool(colon) and needs_column == bool(column.strip()):
-            return SplitSettings(kind=kind, column=column.strip() or None)
-    raise InputError("--split", repr(text), SPELLINGS, "--split cluster")
+            found = SplitSettings(kind=kind, column=column.strip() or None)
+            if kind != "block" or (with_blocks and len(found.columns) in (1, 2)):
+                return found
+    spellings = f"{BLOCKS}, {SPELLINGS}" if with_blocks else SPELLINGS
+    raise InputError("--split", repr(text), spellings, "--split cluster")
 
 
 def split_rows(
@@ -66,7 +77,7 @@ def split_rows(
         labels: (N,) classes or real values, (N, K) of several labels, or how much of each of K
             classes a row has, as floats.
         values: the split column, for the kinds `column` and `chromosome`.
-        groups: the similarity group of each row, for the kind `cluster`.
+        groups: the similarity group of each row, for the kind `cluster`; for `block` its block.
     """
     lists = (train, validation, test)
     where = f"--split {settings}"
@@ -204,7 +215,7 @@ def check_parts(
                     f"split, part {part}",
                     f"no rows{detail}",
                     "at least one",
-                    "other fractions, or --split column:NAME",
+                    "other fractions, a smaller --block-size, or --split column:NAME",
                 )
             continue
         if labels is None:

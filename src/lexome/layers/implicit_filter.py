@@ -1,6 +1,7 @@
 """Long filters that a small network draws as a function of time, as HyenaDNA has them."""
 
 # Letters: T tokens, E numbers that describe a time, W width of the network, D channels.
+from functools import partial
 from math import log
 
 import torch
@@ -29,15 +30,18 @@ class ImplicitFilter(nn.Module):
         self.inner = nn.ModuleList(nn.Linear(order, order) for _ in range(num_inner))
         self.last = nn.Linear(order, width, bias=False)
         self.freq = nn.Parameter(torch.full((order,), 10.0))
-        t_T = torch.linspace(0, 1, most_tokens)
+        # Not left to `with torch.device`: while transformers loads a model it replaces `linspace`,
+        # and torch may then not know the true one for a function that makes tensors.
+        linspace = partial(torch.linspace, device=self.freq.device)
+        t_T = linspace(0, 1, most_tokens)
         bands = (num_inputs - 1) // 2
-        waves = torch.linspace(1e-4, bands - 1, bands) * (2 * torch.pi / most_tokens)
+        waves = linspace(1e-4, bands - 1, bands) * (2 * torch.pi / most_tokens)
         angles = torch.arange(most_tokens)[:, None] * waves
         self.register_buffer("z", torch.cat([t_T[:, None], angles.cos(), -angles.sin()], dim=-1))
         self.register_buffer("t", t_T)
         # From waves that fade within 0.3 of the longest sequence to 1.5, down to a hundredth.
         slow, fast = log(0.01) / 1.5, log(0.01) / 0.3
-        self.register_buffer("deltas", torch.linspace(slow, fast, width))
+        self.register_buffer("deltas", linspace(slow, fast, width))
 
     @property
     def fp32_tensors(self) -> tuple[str, ...]:

@@ -7,10 +7,12 @@ from lexome.errors import InputError
 from lexome.inference.dialects import Dialect, encode_text, find_tag
 from lexome.scoring.likelihood import Reading
 from lexome.sequence.alphabet import ALPHABETS, Alphabet, UnknownPolicy, clean_sequence
+from lexome.sequence.complement import PARTNERS
 from lexome.tokenizers.interface import Tokenizer
 
 DIRECTIONS = ("forward", "reverse", "both")
-COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
+# Of bases alone: any other letter of a text goes to the model as it stands, on either strand.
+COMPLEMENT = str.maketrans({base: PARTNERS[base] for base in "ACGTacgt"})
 PROGEN_FIRST, PROGEN_LAST = 5, 29  # ids of the letters A to Z, without J
 
 

@@ -1,4 +1,4 @@
-"""Codons into amino acids by the genetic codes of NCBI, and the other strand."""
+"""Codons into amino acids by the genetic codes of NCBI."""
 
 from functools import cache
 from itertools import product
@@ -18,7 +18,6 @@ IUPAC = {
     **{"W": "AT", "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"},
     "N": "ACGT",
 }
-_COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVNacgturyswkmbdhvn", "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn")
 # Bases as the digits of a number in base 4 (BASES), every other letter as a blank.
 _DIGITS = bytes(48 + BASES.index(chr(i)) if chr(i) in BASES else 32 for i in range(256))
 _PLACES = np.array([16, 4, 1], np.uint8)
@@ -104,15 +103,6 @@ def translate_slowly(bases: str, code: GeneticCode) -> str:
     text, length = bases.upper(), len(bases) - len(bases) % 3
     codons = (text[i : i + 3] for i in range(0, length, 3))
     return "".join(known.get(codon) or _resolve(codon, code.number) for codon in codons)
-
-
-def reverse_complement(bases: str) -> str:
-    """The other strand, read in its direction; IUPAC codes and small letters are kept.
-
-    >>> reverse_complement("AACGn")
-    'nCGTT'
-    """
-    return bases.translate(_COMPLEMENT)[::-1]
 
 
 @cache

@@ -20,7 +20,7 @@ from lexome.sequence.alphabet import ALPHABETS, tell_alphabet
 from lexome.training.answers import RunAnswers, read_answers
 from lexome.training.beside_baseline import plain_numbers
 from lexome.training.clean import leaking_ids
-from lexome.training.labelled import Columns, read_raw
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.run_folder import Run
 
 KEPT = "folds.json"

@@ -12,32 +12,26 @@ from numpy.typing import NDArray
 
 from lexome import __version__
 from lexome.errors import ReloadMismatch
-from lexome.evaluation.pair_groups import split_groups
+from lexome.evaluation.grouping import BLOCK_SIZE
 from lexome.evaluation.pair_leakage import audit_contents
-from lexome.evaluation.splits import SplitSettings, check_parts, parse_split, split_rows
+from lexome.evaluation.splits import parse_split
 from lexome.reports.finetune import write_finetune_report
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.seeds import keep_randomness
-from lexome.sequence.alphabet import Alphabet
 from lexome.training.adapters import count_trained
 from lexome.training.artefact import BASELINE, load_artefact, save_artefact
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.clean import describe_clean
 from lexome.training.determinism import describe_determinism
-from lexome.training.fit import Parts, check_trained, choose, fit_seeds, split_part_rows
+from lexome.training.fit import Parts, choose, fit_seeds
 from lexome.training.fitted import Fitted, answer_each, label_keys, predict_each
 from lexome.training.frozen import same_vectors
 from lexome.training.identity import fingerprint_of, identify, vectors_name
 from lexome.training.judged import Judged, chosen_name, find_judged, list_judged
-from lexome.training.labelled import (
-    Columns,
-    LabelledTable,
-    clean_labelled,
-    describe_source,
-    read_raw,
-)
+from lexome.training.labelled import LabelledTable, clean_labelled, describe_source
 from lexome.training.objectives import check_loss
 from lexome.training.pairs import check_asked, check_content_lengths, suit_pairs
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.recipes import choose_recipe, for_task
 from lexome.training.record import (
     describe_audit,
@@ -48,7 +42,7 @@ from lexome.training.record import (
     write_history,
     write_split,
 )
-from lexome.training.residue_labels import ResidueReading, check_part_labels
+from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import (
     Run,
     already_done,
@@ -67,8 +61,9 @@ from lexome.training.setup import (
     settle_alphabet,
     suit_lengths,
 )
+from lexome.training.splitting import make_parts, settle_blocks
 from lexome.training.task_record import describe_tasks, headline_of
-from lexome.training.tasks import MULTITASK, check_task_parts, label_columns
+from lexome.training.tasks import label_columns
 from lexome.training.telling import announce_split, announce_table, describe_model, describe_split
 from lexome.training.units import UNITS
 from lexome.training.write_results import write_results
@@ -93,6 +88,8 @@ def finetune(
     train: Sequence[object] = (),
     validation: Sequence[object] = (),
     test: Sequence[object] = (),
+    block_size: int | None = None,
+    gap: int | None = None,
     seeds: int = 3,
     seed: int = 1,
     search: int | None = None,
@@ -127,8 +124,11 @@ def finetune(
             long as their sequences, and every residue is answered.
         positive: of two classes the one to find.
         ignore: letters of residues' labels that are neither learned nor judged, such as "-?".
-        split: cluster (default), column:NAME, chromosome:NAME or random.
+        split: cluster (default), column:NAME, chromosome:NAME, random, block:POSITION or
+            block:CHROMOSOME,POSITION.
         train, validation, test: values of the split column for each part.
+        block_size, gap: of blocks, in bases, as `lexome.split` has them: 1,000,000, and the longest
+            sequence.
         seeds: how many times to train, from `seed` on; `predict` averages them.
         search: so many trials first, for the setting that validates best; values that are given
             here stay as they are.
@@ -146,6 +146,9 @@ def finetune(
         ReloadMismatch: the saved run does not predict what the trained one did.
     """
     asked = for_task(task, {"long": long, "epochs": epochs} | recipe)
+    splitting = parse_split(split, with_blocks=True)
+    if splitting.kind == "block" and block_size is None:
+        block_size = BLOCK_SIZE
     settings = FinetuneSettings(
         model=model,
         method=method,  # type: ignore[arg-type]
@@ -156,6 +159,8 @@ def finetune(
         train=tuple(map(str, train)),
         validation=tuple(map(str, validation)),
         test=tuple(map(str, test)),
+        block_size=block_size,
+        gap=gap,
         seeds=seeds,
         seed=seed,
         alphabet=alphabet,
@@ -169,8 +174,7 @@ def finetune(
     )
     began, output = time.monotonic(), Path(output)
     labels = label_columns([label] if isinstance(label, str) else label, settings.task)
-    splitting = parse_split(settings.split)
-    columns = Columns(sequence, labels, id, splitting.column, second, symmetric)
+    columns = Columns(sequence, labels, id, splitting.columns, second, symmetric, block_size)
     raw = read_raw(table, columns)
     settings = settle_alphabet(settings, raw.sequences, **asked)
     setup = make_setup(settings, announce)
@@ -189,7 +193,8 @@ def finetune(
     lengths = check_content_lengths(data, settings, setup)
     if lengths:
         announce("Length", f"{lengths.number:,} sequences {lengths.what}")
-    parts = _split(data, splitting, settings, letters)
+    settings = settle_blocks(settings, data)
+    parts = make_parts(data, splitting, settings, letters)
     identity = identify(settings, setup, data, parts) | ({"search": plan.spelled} if plan else {})
     finished = already_done(output, identity, overwrite)
     if finished is not None:
@@ -350,35 +355,6 @@ def _compare_reloaded(fitted: Fitted, folder: Path, data: LabelledTable, parts: 
             "the same bits after saving and loading",
             "to report this: it is our mistake",
         )
-
-
-def _split(
-    data: LabelledTable, splitting: SplitSettings, settings: FinetuneSettings, alphabet: Alphabet
-) -> Parts:
-    labels = data.target.strata
-    is_clustered = splitting.kind == "cluster"
-    groups = split_groups(data.sequences, alphabet.kmers) if is_clustered else None
-    names = split_rows(
-        splitting,
-        labels,
-        data.split_values,
-        groups,
-        settings.train or None,
-        settings.validation or None,
-        settings.test or None,
-        seed=settings.seed,
-    )
-    is_counted = data.target.task in ("regression", "multilabel", MULTITASK)
-    labels_to_check = None if is_counted else labels
-    check_parts(names, labels_to_check, ("train", "validation", "test"))
-    parts = split_part_rows(names)
-    check_task_parts(data.target, parts)
-    if not data.target.subs:
-        check_trained(data.target, parts, f"split {splitting}")
-    if data.target.residues is not None:
-        held = {part: data.target.truth(rows) for part, rows in parts._asdict().items()}
-        check_part_labels(held, data.target.labels, f"split {splitting}")
-    return parts
 
 
 def _names(parts: Parts, num_rows: int) -> NDArray[np.str_]:

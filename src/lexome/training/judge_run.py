@@ -13,7 +13,8 @@ from lexome.training.beside_baseline import compare_with_baseline
 from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
 from lexome.training.judged import Judged, chosen_name, list_judged
-from lexome.training.labelled import Columns, LabelledTable, read_labelled
+from lexome.training.labelled import LabelledTable, clean_labelled
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
@@ -56,9 +57,9 @@ def judge_run(
             "a column for every label of the run: " + ", ".join(fitted.labels),
             "to name them all",
         )
-    data = read_labelled(
-        table,
-        _columns(directory, fitted, Columns(sequence, labels, id, second=second)),
+    columns = _columns(directory, fitted, Columns(sequence, labels, id, second=second))
+    data = clean_labelled(
+        read_raw(table, columns),
         fitted.setup.tokenizer.alphabet,
         unknown or fitted.settings.unknown,  # type: ignore[arg-type]
         task_spelling(fitted) if fitted.objective.parts else fitted.task,

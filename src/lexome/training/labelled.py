@@ -1,4 +1,4 @@
-"""Reads a table of sequences with labels and cleans it; every row left out is counted."""
+"""Cleans the rows of a labelled table; every row left out is counted."""
 
 import hashlib
 import sys
@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from lexome.batches.windows import LongPolicy, check_length
 from lexome.errors import InputError
-from lexome.io.roles import find_column, guess_column
-from lexome.io.tables import open_table
+from lexome.evaluation.grouping import Blocks
 from lexome.io.unique_ids import Place, repeated_id
 from lexome.results.files import hash_file
-from lexome.results.types import ColumnChoice
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.pairs import Content, Pair, are_single, in_one_order, letters_of
+from lexome.training.raw_table import Raw
 from lexome.training.residue_labels import (
     ResidueReading,
     all_ignored,
@@ -56,63 +54,7 @@ class LabelledTable(NamedTuple):
     target: Target
     split_values: list[str] | None
     cleaning: list[Count]
-
-
-class Columns(NamedTuple):
-    """Which columns play which part, as asked for; None means to guess."""
-
-    sequence: str | None = None
-    label: Sequence[str] | None = None
-    id: str | None = None
-    split: str | None = None
-    second: str | None = None  # of pairs, never guessed
-    symmetric: bool = False  # whether a pair is the same as the swapped pair
-
-
-class Raw(NamedTuple):
-    """Rows of a table before anything is dropped or changed."""
-
-    where: str
-    columns: dict[str, str]
-    guessed: list[str]
-    sequences: list[str]
-    ids: list[str]
-    has_ids: bool
-    label_names: list[str]
-    labels: list[list[object]]
-    split: list[str] | None
-    seconds: list[str] | None = None  # of pairs
-    symmetric: bool = False  # whether a pair is the same as the swapped pair
-
-    def num_empty(self) -> int:
-        """Rows without a sequence."""
-        return sum(not sequence for sequence in self.sequences)
-
-    def num_unlabelled(self, num_kept: int) -> int:
-        """Rows that have a sequence and no label."""
-        return len(self.sequences) - num_kept - self.num_empty()
-
-
-def read_labelled(
-    source: Any,
-    columns: Columns,
-    alphabet: Alphabet,
-    unknown: UnknownPolicy = "refuse",
-    task: str = "auto",
-    positive: str | None = None,
-    residues: ResidueReading | None = None,
-) -> LabelledTable:
-    """Read and clean a table; with `residues` a label has a letter for each residue.
-
-    Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
-    label: the first stays), and every copy of a sequence that carries different labels. Letters
-    outside the alphabet follow `unknown`.
-
-    Raises:
-        InputError: a missing column, an empty table, an id that stands twice, letters under
-            "refuse", labels that cannot be read, or one class only.
-    """
-    return clean_labelled(read_raw(source, columns), alphabet, unknown, task, positive, residues)
+    blocks: Blocks | None = None  # of a genome, where these are what a split keeps together
 
 
 def clean_labelled(
@@ -123,7 +65,16 @@ def clean_labelled(
     positive: str | None = None,
     residues: ResidueReading | None = None,
 ) -> LabelledTable:
-    """As `read_labelled`, of rows that were read."""
+    """Clean the rows of a table; with `residues` a label has a letter for each residue.
+
+    Dropped and counted: empty sequences, missing labels, repeats of a row (same sequence, same
+    label: the first stays), and every copy of a sequence that carries different labels. Letters
+    outside the alphabet follow `unknown`.
+
+    Raises:
+        InputError: no usable row, an id that stands twice, letters under "refuse", labels that
+            cannot be read, or one class only.
+    """
     several = is_multitask(task)
     kept = _drop_empty(raw, any if several else all)
     cleaned, mapped = _clean_contents(raw, kept, alphabet, unknown)
@@ -179,67 +130,8 @@ def clean_labelled(
         target=target,
         split_values=[raw.split[i] for i in final] if raw.split is not None else None,
         cleaning=counts,
+        blocks=None if raw.blocks is None else raw.blocks.take(np.array(final)),
     )
-
-
-def read_raw(source: Any, asked: Columns) -> Raw:
-    """Every row of a table, with the columns that were asked for or guessed."""
-    table = open_table(source)
-    frame = pl.concat(list(table.batches))
-    where, names = table.where, table.columns
-    second = None
-    if asked.second is not None:
-        second = find_column(names, "sequence", asked.second, where=where)
-    others = [name for name in names if name != asked.second or name == asked.sequence]
-    sequence = find_column(others, "sequence", asked.sequence, sample=frame.head(1000), where=where)
-    if second is not None and sequence.name == second.name:
-        raise InputError(
-            where,
-            f"the column {second.name!r} as first and as second sequence",
-            "two columns",
-            "another `--second`",
-        )
-    if asked.label:
-        labels = [find_column(names, "label", name, where=where) for name in asked.label]
-    else:
-        labels = [find_column(names, "label", None, where=where)]
-    split = find_column(names, "label", asked.split, where=where).name if asked.split else None
-    id_column = guess_column(names, "id", asked.id, where=where)
-    taken = (sequence.name, asked.second, split, *(choice.name for choice in labels))
-    if id_column is not None and (id_column.name in taken or _is_no_key(frame, id_column)):
-        id_column = None
-    roles = {"sequence": sequence, "second": second, "id": id_column, "label": labels[0]}
-    num = frame.height
-    return Raw(
-        where=where,
-        columns={role: choice.name for role, choice in roles.items() if choice is not None},
-        guessed=[r for r, choice in roles.items() if choice is not None and choice.is_guessed],
-        sequences=[_text(value) for value in frame[sequence.name].to_list()],
-        ids=[_text(v) or f"row_{i + 1}" for i, v in enumerate(frame[id_column.name].to_list())]
-        if id_column
-        else [f"row_{i + 1}" for i in range(num)],
-        has_ids=id_column is not None,
-        label_names=[choice.name for choice in labels],
-        labels=[frame[choice.name].to_list() for choice in labels],
-        split=[_text(v) for v in frame[split].to_list()] if split else None,
-        seconds=[_text(v) for v in frame[second.name].to_list()] if second else None,
-        symmetric=asked.symmetric,
-    )
-
-
-# Guessed columns of these names must hold each id once; others, such as genes, may repeat.
-KEY_NAMES = ("id", "ids", "acc", "accession", "sid", "identifier", "entry", "uniprot")
-
-
-def _is_no_key(frame: pl.DataFrame, choice: ColumnChoice) -> bool:
-    """Whether a column that was only guessed to hold ids holds something that repeats."""
-    if not choice.is_guessed or choice.name.lower() in KEY_NAMES:
-        return False
-    return bool(frame[choice.name].drop_nulls().is_duplicated().any())
-
-
-def _text(value: object) -> str:
-    return "" if value is None else spell(value)
 
 
 def _drop_empty(raw: Raw, enough: Callable[[Iterable[bool]], bool] = all) -> list[int]:

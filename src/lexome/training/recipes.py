@@ -14,7 +14,6 @@ CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 Loss = Literal["cross-entropy", "focal"]
 LOSSES: tuple[str, ...] = get_args(Loss)
 YES_NO = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
-POOLINGS = ("queries", "mean", "additive", "multiplicative")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from lexome.architectures.predictor import POOLS
 from lexome.batches.windows import parse_long
 from lexome.errors import InputError
 from lexome.sequence.alphabet import UNKNOWN_POLICIES, UnknownPolicy
 from lexome.training.adapters import ADAPTERS
-from lexome.training.recipes import CLASS_WEIGHTS, LOSSES, POOLINGS, RECIPES, TrainRecipe
+from lexome.training.recipes import CLASS_WEIGHTS, LOSSES, RECIPES, TrainRecipe
 from lexome.training.residue_labels import PER_RESIDUE
 
 Method = Literal["full", "frozen", "ia3", "lora", "dora", "bias"]
@@ -31,6 +32,8 @@ class FinetuneSettings:
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    block_size: int | None = None  # in bases; None where the split is none into blocks
+    gap: int | None = None  # bases left empty between blocks of two parts
     seeds: int = 3
     seed: int = 1
     alphabet: str = "auto"  # of a new model; a loaded one has its own
@@ -48,13 +51,19 @@ class FinetuneSettings:
             ("unknown", self.unknown, UNKNOWN_POLICIES),
             ("class_weights", self.recipe.class_weights, CLASS_WEIGHTS),
             ("alphabet", self.alphabet, NEW_ALPHABETS),
-            ("head_pooling", self.recipe.head_pooling, POOLINGS),
+            ("head_pooling", self.recipe.head_pooling, POOLS),
             ("loss", self.recipe.loss, LOSSES),
             ("pairs", self.pairs or "auto", PAIRS),
         ):
             if value not in known:
                 option = f"`--{name.replace('_', '-')} {known[0]}`"
                 raise InputError(name, repr(value), " or ".join(known), option)
+        blocks = {"--block-size": self.block_size, "--gap": self.gap}
+        for name, bases in blocks.items():
+            if bases is not None and not self.split.startswith("block:"):
+                seen = f"{bases:,} with --split {self.split}"
+                remedy = f"`--split block:CHROMOSOME,POSITION`, or the command without `{name}`"
+                raise InputError(name, seen, "a split into blocks of a genome", remedy)
         recipe = self.recipe
         for name, count in (
             ("seeds", self.seeds),
@@ -154,9 +163,6 @@ class FinetuneSettings:
             )
         if recipe.composition:
             raise InputError("composition", f"true {task}", "false: residues are answered", "false")
-        if self.model == "new:deepstarr":
-            seen = f"{self.model} {task}"
-            raise InputError("model", seen, "one that keeps every position", "`-m new:bpnet`")
         if parse_long(recipe.long).kind == "crop":
             raise InputError(
                 "long",

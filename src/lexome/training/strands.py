@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome.errors import InputError
+from lexome.sequence.complement import PARTNERS
 from lexome.tokenizers.interface import Tokenizer
-
-PARTNERS = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
 class Complement(NamedTuple):
@@ -33,8 +32,8 @@ def complement_ids(tokenizer: Tokenizer) -> Complement:
             "without `--strands both`, or a table that holds both strands",
         )
     partner_V = np.arange(len(tokenizer.vocabulary), dtype=np.uint8)
-    for base, partner in PARTNERS.items():
-        partner_V[tokenizer.id_of[base]] = tokenizer.id_of[partner]
+    for base in "ACGT":
+        partner_V[tokenizer.id_of[base]] = tokenizer.id_of[PARTNERS[base]]
     return Complement(partner_V, tokenizer.num_before, tokenizer.num_after)
 
 

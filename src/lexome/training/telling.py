@@ -23,7 +23,10 @@ def describe_split(
     unused = num_rows - sum(sizes.values())
     if unused:
         sizes["unused"] = unused
-    if splitting.column is not None:
+    if splitting.kind == "block":
+        text = f"70/10/20 by blocks of {settings.block_size:,} bases; between parts a gap of "
+        text += f"{settings.gap:,} bases, whose {unused:,} rows are left out"
+    elif splitting.column is not None:
         lists = (settings.train, settings.validation, settings.test)
         named = zip(parts._fields, lists, strict=True)
         text = ", ".join(f"{part} {' '.join(values)}" for part, values in named if values)

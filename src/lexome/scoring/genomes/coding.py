@@ -6,7 +6,8 @@ from typing import NamedTuple
 from lexome.errors import InputError
 from lexome.io.genome import Contig, Genome
 from lexome.sequence.alleles import Allele
-from lexome.sequence.codons import find_code, reverse_complement
+from lexome.sequence.codons import find_code
+from lexome.sequence.complement import reverse_complement
 from lexome.sequence.mutations import Mutant
 from lexome.sequence.protein_changes import UNKNOWN, Coding, change_protein, read_coding
 from lexome.sequence.transcripts import Span, Transcript, TranscriptIndex, touches

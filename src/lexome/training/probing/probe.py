@@ -32,13 +32,7 @@ from lexome.seeds import derive_seed, keep_randomness
 from lexome.sequence.pairs import are_single
 from lexome.training.budget import Announce, say_nothing
 from lexome.training.identity import digest_rows
-from lexome.training.labelled import (
-    Columns,
-    LabelledTable,
-    check_lengths,
-    describe_source,
-    read_labelled,
-)
+from lexome.training.labelled import LabelledTable, check_lengths, clean_labelled, describe_source
 from lexome.training.probing.cells import (
     Place,
     Shelf,
@@ -51,6 +45,7 @@ from lexome.training.probing.folds import Folds, make_folds
 from lexome.training.probing.heads import Probed, find_heads
 from lexome.training.probing.settings import METRIC, ProbeSettings, Reach
 from lexome.training.probing.table import Judgement, atlas_of, describe
+from lexome.training.raw_table import Columns, read_raw
 from lexome.training.record import describe_environment
 
 MARK, FACTS, UNTRAINED = "vectors_of.json", "probe.json", "untrained"
@@ -112,8 +107,8 @@ def probe(
     checkpoint = load_checkpoint(asked.model, asked.offline)
     loaded = _ready(checkpoint, asked)
     alphabet = loaded.tokenizer.alphabet
-    names = Columns(sequence, labels, id, splitting.column)
-    data = read_labelled(table, names, alphabet, asked.unknown, asked.task, asked.positive)
+    raw = read_raw(table, Columns(sequence, labels, id, splitting.columns))
+    data = clean_labelled(raw, alphabet, asked.unknown, asked.task, asked.positive)
     num_clean = len(data.ids)
     data = take_rows(data, asked.rows, asked.seed)
     reach = Reach(loaded)
