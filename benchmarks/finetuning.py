@@ -33,7 +33,7 @@ from esm_trainer import SEED, VOCABULARY, esm_config, trainer_arguments  # besid
 
 from lexome.devices import num_cores, wait_politely
 
-ORDERS = {"default": "random", "grouped by length": "group_by_length"}
+ORDERS = {"default": "random", "grouped": "group_by_length"}
 METHODS = ("full", "lora", "ia3", "frozen")
 EPOCHS = {"full": 2, "lora": 2, "ia3": 2, "frozen": 10}
 RATES = {"full": 1e-4, "lora": 1e-3, "ia3": 3e-3, "frozen": 1e-3}
@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=0, help="of all methods; else 2, frozen 10")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--orders", nargs="+", default=list(ORDERS), help="of the peer's batches")
+    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), help="of the peer")
     parser.add_argument("--limit", type=int, default=7200, help="seconds of a process")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -112,7 +114,7 @@ def compare(
     lines: list[str] = []
     ours: dict[str, Any] = {}
     contenders = [("lexome", "", dtype) for dtype in ours_in(method)]
-    contenders += [("peer", order, dtype) for order, dtype in product(ORDERS, DTYPES)]
+    contenders += [("peer", order, dtype) for order, dtype in product(asked.orders, asked.dtypes)]
     for name, order, dtype in contenders:
         command = [sys.executable, __file__, "--worker", name, method, order, dtype, made]
         command += ["--batch", str(asked.batch), "--threads", str(threads)]

@@ -92,7 +92,7 @@ def _evaluate(
     from lexome.results.tables import print_table, write_table
     from lexome.suites.fine_tuned import train_all
     from lexome.suites.shared_folder import read_tasks
-    from lexome.suites.standings import tabulate
+    from lexome.suites.standings import tabulate, trace_runs
 
     suite: str = tasks[0].suite
     facts = read_tasks(suite)["suite"]
@@ -106,7 +106,8 @@ def _evaluate(
         told = one.reason or _told(one.run)
         options.say("Done" if one.run else "Refused", told, quiet)
         found = tabulate(suite, trained)
-        write_table(found.table, output / "results.csv", options.provenance(suite=facts))
+        notes = options.provenance(suite=facts, runs=trace_runs(trained))
+        write_table(found.table, output / "results.csv", notes)
     ranks = None if found.ranks is None else found.ranks._asdict()
     write_json(output / "means.json", {"means": found.means.to_dicts(), "ranks": ranks})
     page = write_suite_report(output / "report.html", facts, found, options.provenance())

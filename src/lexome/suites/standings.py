@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import stdev
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from lexome.results.columns import (
 )
 from lexome.suites.fine_tuned import Task, Trained
 from lexome.suites.shared_folder import read_tasks
-from lexome.training.run_folder import Run
+from lexome.training.run_folder import Run, read_run
 
 COLUMNS: dict[str, Any] = {
     TASK: pl.String,
@@ -118,6 +119,19 @@ def _row(task: Task, model: str, metric: str) -> dict[str, Any]:
         COMPARABLE: comparable,
         NOTE: task.facts.get("note"),
     }
+
+
+def trace_runs(trained: Sequence[Trained]) -> dict[str, dict[str, Any]]:
+    """Where the figures of each run come from, by its directory: also of the runs of folds."""
+    runs = [one.run for one in trained if one.run is not None]
+    folders = [run.directory for run in runs if "folds" not in run.facts]
+    folders += [Path(fold["run"]) for run in runs for fold in run.facts.get("folds", ())]
+    named = ("fingerprint", "created", "command", "data", "dtype", "environment", "seconds")
+    found = {}
+    for folder in folders:
+        facts = read_run(folder).facts
+        found[str(folder)] = {name: facts[name] for name in named}
+    return found
 
 
 def _contender_row(one: Trained, metric: str, scale: float) -> dict[str, Any]:
