@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from lexome.errors import InputError
+from lexome.plots.standings import MARKS, TaskRow, draw_standings
+from lexome.results.types import Estimate
 from lexome.suites import fine_tuned, standings
 from lexome.suites.fine_tuned import (
     Contender,
@@ -134,3 +136,20 @@ def test_the_verb_writes_table_page_and_means(data, tmp_path, capsys):
     run = json.loads((tmp_path / "out" / "runs" / "mouse_2" / "new-cnn" / "run.json").read_text())
     assert run["settings"]["recipe.batch_size"] == 16
     assert np.isfinite(table["estimate"][0])
+    notes = json.loads((tmp_path / "out" / "results.csv.meta.json").read_text())
+    traced = notes["runs"][table["run"][0]]
+    assert traced["fingerprint"] == run["fingerprint"]
+    assert traced["data"] == run["data"]
+    assert not said["means"]  # of one task
+
+
+def test_more_published_figures_than_marks_are_one_kind():
+    published = {f"model {i} (published)": 0.3 + 0.05 * i for i in range(len(MARKS) + 1)}
+    rows = [TaskRow("mouse_2", {"new:cnn": Estimate(0.5, 0.4, 0.6)}, published)]
+    for row, kinds in ((rows[0], 1), (rows[0]._replace(published={"model 1": 0.4, "b": 0.5}), 2)):
+        figure = draw_standings([row], "MCC")
+        entries = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert entries[0] == "new:cnn"
+        assert len(entries) == 1 + kinds
+        width = figure.get_window_extent().width
+        assert figure.legends[0].get_window_extent().x1 <= width

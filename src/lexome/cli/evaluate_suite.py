@@ -116,7 +116,8 @@ def _evaluate(
     else:
         shown = [*SHOWN, *(OF_FOLDS if any(task.folds for task in tasks) else ())]
         print_table(found.table.select(shown), facts["title"], most_rows=found.table.height)
-        print_table(found.means, "Means over the tasks that every one of them has")
+        if found.means.height:
+            print_table(found.means, "Means over the tasks that every one of them has")
     if found.ranks is not None:
         options.say("Ranks", found.ranks.reason, quiet)
     options.say("Saved", f"{output / 'results.csv'}: {found.table.height} rows", quiet)

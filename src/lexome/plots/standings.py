@@ -12,6 +12,7 @@ from lexome.results.types import Estimate
 
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.PINK, style.AMBER, style.SKY)
 MARKS = ("|", "x", "+", "1", "2", "3")
+ALL_PUBLISHED = "published"  # one mark for all, where there are more than marks that can be told
 
 
 class TaskRow(NamedTuple):
@@ -36,7 +37,8 @@ def draw_standings(rows: Sequence[TaskRow], across: str, baseline: str | None = 
     if baseline is not None:
         colours[baseline] = style.BASELINE
     said = list(dict.fromkeys(name for row in rows for name in row.published))
-    marks = {name: MARKS[i % len(MARKS)] for i, name in enumerate(said)}
+    told = len(said) <= len(MARKS)
+    marks = dict(zip(said, MARKS, strict=False)) if told else dict.fromkeys(said, MARKS[0])
     band = max(len(models), 2)
     with style.look():
         figure = style.new_figure(style.WIDTH, 90 + (15.0 * band + 12) * len(rows))
@@ -61,7 +63,8 @@ def draw_standings(rows: Sequence[TaskRow], across: str, baseline: str | None = 
         axes.xaxis.set_major_locator(MaxNLocator(nbins=7))
         axes.set_xlabel(across)
         style.grid(axes, "x")
-        style.legend(figure, _handles(colours, marks))
+        shown = marks if told else {ALL_PUBLISHED: MARKS[0]}
+        style.legend(figure, _handles(colours, shown), columns=3)
         style.pad(figure)
     return figure
 

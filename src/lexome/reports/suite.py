@@ -66,7 +66,7 @@ def write_suite_report(
         _figures(rows, suite),
         _drawn(rows, suite),
         *([_ranked(found.ranks)] if found.ranks is not None else []),
-        _means(found.means, suite),
+        *([_means(found.means, suite)] if found.means.height else []),
         _traced(rows, notes),
     ]
     said = (
@@ -179,7 +179,10 @@ def _drawn(rows: list[Row], suite: dict[str, Any]) -> Section:
     across = "figure" if several else metric_words(rows[0][METRIC]).name
     scale = " x 100" if suite.get("scale", 1) == 100 else ""
     svg = svg_of(draw_standings(tasks, across + scale, plain), "standings", "Figures of every task")
-    said = "A dot is the mean over seeds, its line the 95 % interval; black marks are published."
+    said = (
+        "A dot is the mean over seeds, its line the 95 % interval; black marks are published, by "
+        "name in the table above."
+    )
     return section("picture", "Picture", picture(svg, text(said)))
 
 

@@ -238,7 +238,8 @@ def _means(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
     """The mean of each model that has a figure for every task shown; of categories if asked for.
 
     Tasks that are not judged as the published ones were are left out where any are comparable.
-    Of a suite with sets that are kept apart there is no mean over several of them.
+    Of a suite with sets that are kept apart there is no mean over several of them; of one task
+    alone there is none.
     """
     schema = {MODEL: pl.String, TASKS: pl.Int64, ESTIMATE: pl.Float64}
     if facts["suite"].get("mean") == "none" or len(_sets(table, facts)) > 1:
@@ -247,6 +248,8 @@ def _means(table: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
     if some[COMPARABLE].any():
         some = some.filter(COMPARABLE)
     tasks = some[TASK].unique(maintain_order=True).to_list()
+    if len(tasks) < 2:
+        return pl.DataFrame(schema=schema)
     category = {name: facts["tasks"][name].get("category", name) for name in tasks}
     rows = []
     for (model,), frame in some.group_by(MODEL, maintain_order=True):
