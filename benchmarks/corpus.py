@@ -27,9 +27,9 @@ from lexome.batches.shards import open_corpus, verify_shards
 from lexome.batches.stream import Stream
 from lexome.io.sources import read_records
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training import corpus as making
-from lexome.training import kinship
-from lexome.training.recipe import DataRecipe
+from lexome.training.pretraining import corpus as making
+from lexome.training.pretraining import kinship
+from lexome.training.pretraining.recipe import DataRecipe
 
 PROTEOME = Path("data/proteomes/UP000000625-E.coli.fasta.gz")
 RESIDUES = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)

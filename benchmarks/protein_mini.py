@@ -33,11 +33,11 @@ from lexome.distributed.ranks import Ranks
 from lexome.io.sources import read_records
 from lexome.plots.pretraining import draw_pretraining
 from lexome.tokenizers.character import esm_vocabulary
-from lexome.training.heldout import heldout_plan, look
-from lexome.training.masking import STANDARD
-from lexome.training.pretrain_loop import LanguageModel
-from lexome.training.recipe import ObjectiveRecipe
-from lexome.training.steps import Plan, make_task
+from lexome.training.pretraining.heldout import heldout_plan, look
+from lexome.training.pretraining.loop import LanguageModel
+from lexome.training.pretraining.masking import STANDARD
+from lexome.training.pretraining.recipe import ObjectiveRecipe
+from lexome.training.pretraining.steps import Plan, make_task
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPORA = ROOT / "corpora"
@@ -127,8 +127,8 @@ def clean(sequence: str) -> str:
 def count_kin(folder: Path) -> None:
     """How many DMS wild types and SCOPe domains are similar to something that was trained on."""
     from lexome.search.mmseqs import similar
-    from lexome.training.corpus import make_corpus
-    from lexome.training.recipe import read_recipe
+    from lexome.training.pretraining.corpus import make_corpus
+    from lexome.training.pretraining.recipe import read_recipe
 
     data = read_recipe(ROOT / "recipes/protein-mini.toml").data
     corpus = make_corpus(data, folder, ROOT / "recipes", lambda what, text: print(what, text))

@@ -29,10 +29,13 @@ import numpy as np
 from lexome.devices import choose_training_dtype, num_cores, product_ceiling, wait_politely
 
 if TYPE_CHECKING:
-    from lexome.training.recipe import Recipe
+    from lexome.training.pretraining.recipe import Recipe
 
 SHAPES = ["3x96x4", "6x160x8", "6x320x10", "6x320x20", "12x480x20", "6x640x20"]
-FITTED = ("3x96x4", "12x480x20")  # from these the CPU's numbers in training/machines.py were taken
+FITTED = (
+    "3x96x4",
+    "12x480x20",
+)  # from these the CPU's numbers in training/pretraining/machines.py were taken
 PROTEINS, TOKENS, STEPS, SEED = 400, 4_096, 5, 0
 GIVING_BACK = {"MALLOC_MMAP_THRESHOLD_": "500000", "MALLOC_TRIM_THRESHOLD_": "500000"}  # glibc
 TABLE = Path(__file__).with_suffix(".txt")
@@ -91,8 +94,8 @@ def run_worker(
 def write_corpus(folder: Path, sigma: float) -> None:
     """Shards of random proteins with log-normal lengths."""
     folder.mkdir()
-    from lexome.training.corpus import make_corpus
-    from lexome.training.recipe import DataRecipe
+    from lexome.training.pretraining.corpus import make_corpus
+    from lexome.training.pretraining.recipe import DataRecipe
 
     generator = np.random.default_rng(SEED)
     letters = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)
@@ -113,11 +116,16 @@ def measure(shape: str, folder: Path, steps: int) -> dict[str, Any]:
     from lexome.batches.stream import Stream
     from lexome.distributed.ranks import Ranks
     from lexome.tokenizers.character import CharacterTokenizer
-    from lexome.training.machines import this_machine
-    from lexome.training.plan import flops_per_token, forecast, memory_of, num_parameters
-    from lexome.training.pretrain import new_network
-    from lexome.training.pretrain_loop import Learner
-    from lexome.training.steps import Plan, make_step
+    from lexome.training.pretraining.loop import Learner
+    from lexome.training.pretraining.machines import this_machine
+    from lexome.training.pretraining.plan import (
+        flops_per_token,
+        forecast,
+        memory_of,
+        num_parameters,
+    )
+    from lexome.training.pretraining.pretrain import new_network
+    from lexome.training.pretraining.steps import Plan, make_step
 
     recipe, tiny = recipe_of(shape), recipe_of("1x16x2")
     corpus = open_corpus(folder / "corpus")
@@ -158,7 +166,7 @@ def measure(shape: str, folder: Path, steps: int) -> dict[str, Any]:
 
 def recipe_of(shape: str) -> "Recipe":
     """AdamW as ESM-2 had it, on LAYERSxWIDTHxHEADS."""
-    from lexome.training.recipe import parse_recipe
+    from lexome.training.pretraining.recipe import parse_recipe
 
     num_layers, width, num_heads = map(int, shape.split("x"))
     return parse_recipe(

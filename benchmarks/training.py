@@ -102,7 +102,7 @@ def run_worker(name: str, shape: str, steps: int, folder: Path) -> list[Step]:
 
 def table(shape: str, found: dict[str, list[Step]], lengths: np.ndarray) -> list[str]:
     """A line a contender."""
-    from lexome.training.machines import flops_of_token
+    from lexome.training.pretraining.machines import flops_of_token
 
     # A token attends to as many as its protein has.
     work = flops_of_token(recipe_of(shape), float((lengths**2).sum() / lengths.sum()))
@@ -165,9 +165,9 @@ def train_lexome(shape: str, steps: int, folder: Path, _: str) -> list[tuple[flo
     from lexome.batches.stream import Stream
     from lexome.distributed.ranks import Ranks
     from lexome.tokenizers.character import CharacterTokenizer
-    from lexome.training.pretrain import new_network
-    from lexome.training.pretrain_loop import Learner
-    from lexome.training.steps import Plan, make_step
+    from lexome.training.pretraining.loop import Learner
+    from lexome.training.pretraining.pretrain import new_network
+    from lexome.training.pretraining.steps import Plan, make_step
 
     recipe, corpus = recipe_of(shape), open_corpus(folder / "corpus")
     stream = Stream(corpus.train, recipe.training.context, SEED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lexome.training import pretrain as pretraining
+from lexome.training.pretraining import pretrain as pretraining
 from tests.toys import random_proteins, write_fasta
 
 RECIPE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lexome.training import plan as planning
+from lexome.training.pretraining import plan as planning
 from tests.commands import Finished
 from tests.toy_pretraining import write_recipe
 

@@ -11,8 +11,8 @@ from typing import Any
 from torch.distributed.checkpoint import filesystem
 
 from lexome.distributed import ranks
-from lexome.training.pretrain import pretrain
-from lexome.training.pretrain_loop import Learner
+from lexome.training.pretraining.loop import Learner
+from lexome.training.pretraining.pretrain import pretrain
 from tests.toy_pretraining import unmeasured
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from lexome.training.pretrain import pretrain
+from lexome.training.pretraining.pretrain import pretrain
 from tests.toy_pretraining import losses, read_log, unmeasured, write_recipe
 
 ROOT = Path(__file__).resolve().parents[2]

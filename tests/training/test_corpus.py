@@ -13,9 +13,9 @@ from lexome.batches.shards import MANIFEST, Corpus
 from lexome.batches.stream import Stream
 from lexome.errors import EnvironmentProblem, InputError
 from lexome.search.mmseqs import similar
-from lexome.training import kinship, spooling
-from lexome.training.corpus import make_corpus
-from lexome.training.recipe import DataRecipe
+from lexome.training.pretraining import kinship, spooling
+from lexome.training.pretraining.corpus import make_corpus
+from lexome.training.pretraining.recipe import DataRecipe
 from tests.programs import need_program
 from tests.shared_data import shared
 from tests.toy_shards import mutate, proteins, read_part

@@ -18,8 +18,8 @@ from tests.toys import write_fasta
 KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from lexome.training import corpus as making
-from lexome.training.recipe import DataRecipe
+from lexome.training.pretraining import corpus as making
+from lexome.training.pretraining.recipe import DataRecipe
 
 folder, tries = Path(sys.argv[1]), int(sys.argv[2])
 recipe = DataRecipe(
@@ -66,8 +66,8 @@ FULL = """
 import os, sys
 from pathlib import Path
 from lexome.errors import EnvironmentProblem
-from lexome.training.corpus import make_corpus
-from lexome.training.recipe import DataRecipe
+from lexome.training.pretraining.corpus import make_corpus
+from lexome.training.pretraining.recipe import DataRecipe
 
 folder, disk = Path(sys.argv[1]), Path(sys.argv[2])
 sources = ("a.fasta", "b.fasta")

@@ -12,12 +12,12 @@ from lexome.batches.stream import Stream
 from lexome.distributed.ranks import Ranks
 from lexome.layers.layout import Layout
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training import heldout
-from lexome.training.corpus import make_corpus
-from lexome.training.heldout import Heldout, as_log, heldout_plan, look
-from lexome.training.masking import STANDARD
-from lexome.training.recipe import DataRecipe, ObjectiveRecipe
-from lexome.training.steps import Plan, make_micro_batch
+from lexome.training.pretraining import heldout
+from lexome.training.pretraining.corpus import make_corpus
+from lexome.training.pretraining.heldout import Heldout, as_log, heldout_plan, look
+from lexome.training.pretraining.masking import STANDARD
+from lexome.training.pretraining.recipe import DataRecipe, ObjectiveRecipe
+from lexome.training.pretraining.steps import Plan, make_micro_batch
 from tests.toys import write_fasta
 
 TOKENIZER = CharacterTokenizer()

@@ -5,7 +5,7 @@ import pytest
 
 from lexome.batches.stream import Tokens
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training.masking import STANDARD, Masking, Task, next_tokens
+from lexome.training.pretraining.masking import STANDARD, Masking, Task, next_tokens
 
 TOKENIZER = CharacterTokenizer()
 NUM = 400_000

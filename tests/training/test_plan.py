@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from lexome.batches.stream import Windows, split_evenly
 from lexome.devices import mixed_precision
 from lexome.layers.layout import PackedLayout
-from lexome.training import plan as planning
-from lexome.training.machines import (
+from lexome.training.pretraining import plan as planning
+from lexome.training.pretraining.loop import LanguageModel
+from lexome.training.pretraining.machines import (
     H200,
     NETWORK,
     Machine,
@@ -19,7 +20,7 @@ from lexome.training.machines import (
     num_micro_batches,
     step_of,
 )
-from lexome.training.plan import (
+from lexome.training.pretraining.plan import (
     ends_bytes,
     flops_per_token,
     forecast,
@@ -28,9 +29,8 @@ from lexome.training.plan import (
     num_parameters,
     plan_recipe,
 )
-from lexome.training.pretrain import new_network
-from lexome.training.pretrain_loop import LanguageModel
-from lexome.training.recipe import Recipe, parse_recipe, read_recipe
+from lexome.training.pretraining.pretrain import new_network
+from lexome.training.pretraining.recipe import Recipe, parse_recipe, read_recipe
 from tests.toy_pretraining import write_recipe
 from tests.toy_shards import proteins, write_corpus
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from lexome.errors import InputError
 from lexome.inference.model import load
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training.pretrain import new_network, pretrain
-from lexome.training.recipe import read_recipe
+from lexome.training.pretraining.pretrain import new_network, pretrain
+from lexome.training.pretraining.recipe import read_recipe
 from tests.toy_pretraining import losses, read_log, unmeasured, write_recipe
 from tests.toys import write_fasta
 
@@ -98,7 +98,7 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 from lexome.inference.model import load
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training.pretrain import pretrain
+from lexome.training.pretraining.pretrain import pretrain
 from tests.toy_pretraining import unmeasured
 
 recipe, output, overrides = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lexome.errors import InputError
-from lexome.training.recipe import Recipe, read_recipe
+from lexome.training.pretraining.recipe import Recipe, read_recipe
 
 SMALL = """
 name = "small"

@@ -5,9 +5,9 @@ import torch
 
 from lexome.batches.stream import Stream
 from lexome.tokenizers.character import CharacterTokenizer
-from lexome.training.corpus import make_corpus
-from lexome.training.recipe import DataRecipe, ObjectiveRecipe
-from lexome.training.steps import MicroBatch, Plan, make_step, steps_from
+from lexome.training.pretraining.corpus import make_corpus
+from lexome.training.pretraining.recipe import DataRecipe, ObjectiveRecipe
+from lexome.training.pretraining.steps import MicroBatch, Plan, make_step, steps_from
 from tests.toys import random_proteins, write_fasta
 
 

@@ -7,7 +7,7 @@ import typer
 from lexome.cli import options
 
 if TYPE_CHECKING:
-    from lexome.training.plan import TrainingPlan
+    from lexome.training.pretraining.plan import TrainingPlan
 
 
 def plan(
@@ -38,7 +38,7 @@ def plan(
         amounts = (length, n, max_new, max_rows)
         _plan_generation(model, amounts, (dtype, device, offline), quiet, json)
         return
-    from lexome.training.plan import plan_recipe
+    from lexome.training.pretraining.plan import plan_recipe
 
     planned = plan_recipe(recipe, options.overrides(set))
     if json:

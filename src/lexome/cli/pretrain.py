@@ -28,7 +28,7 @@ def pretrain(
     part held out to which nothing trained on is similar. Killed at any moment, the same command
     goes on to the same numbers. Under `torchrun` it uses all devices for the same run.
     """
-    from lexome.training.pretrain import pretrain as run_pretrain
+    from lexome.training.pretraining.pretrain import pretrain as run_pretrain
 
     done = run_pretrain(
         recipe,

@@ -8,7 +8,7 @@ from torch import nn
 
 from lexome.errors import EnvironmentProblem
 from lexome.layers.block import BLOCKS
-from lexome.training.recipe import TrainingRecipe
+from lexome.training.pretraining.recipe import TrainingRecipe
 
 
 def make_optimizers(

@@ -12,8 +12,14 @@ from lexome.checkpoints.blank import no_values
 from lexome.checkpoints.loaded import count_parameters
 from lexome.devices import choose_training_dtype, product_ceiling
 from lexome.layers.products import KEPT, filled
-from lexome.training.machines import H200, Machine, flops_of_token, step_of, this_machine
-from lexome.training.recipe import Recipe, read_recipe
+from lexome.training.pretraining.machines import (
+    H200,
+    Machine,
+    flops_of_token,
+    step_of,
+    this_machine,
+)
+from lexome.training.pretraining.recipe import Recipe, read_recipe
 
 VOCABULARY = 33
 MEAN_LENGTH = 300.0  # residues, where there is no corpus yet that could tell

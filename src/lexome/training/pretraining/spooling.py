@@ -16,7 +16,7 @@ from lexome.sequence.alphabet import ALPHABETS, clean_sequence
 from lexome.sequence.records import Record
 from lexome.tokenizers.interface import Tokenizer
 from lexome.training.budget import Announce
-from lexome.training.recipe import DataRecipe
+from lexome.training.pretraining.recipe import DataRecipe
 
 LOT_RECORDS = 2048
 LOT_RESIDUES = 4_000_000

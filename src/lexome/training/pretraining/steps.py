@@ -11,8 +11,8 @@ from torch import Tensor
 from lexome.batches.stream import Stream, Tokens, Windows, split_evenly
 from lexome.layers.layout import PackedLayout
 from lexome.tokenizers.interface import Tokenizer
-from lexome.training.masking import Masking, Task, next_tokens
-from lexome.training.recipe import ObjectiveRecipe
+from lexome.training.pretraining.masking import Masking, Task, next_tokens
+from lexome.training.pretraining.recipe import ObjectiveRecipe
 
 
 class MicroBatch(NamedTuple):

@@ -24,9 +24,9 @@ from lexome.evaluation.kin import check_search
 from lexome.results.files import translate_disk_errors, write_json
 from lexome.tokenizers.kinds import new_tokenizer
 from lexome.training.budget import Announce
-from lexome.training.kinship import Bucket, Kin, find_kin
-from lexome.training.recipe import DataRecipe
-from lexome.training.spooling import Making, residues_at_most, spool_sources
+from lexome.training.pretraining.kinship import Bucket, Kin, find_kin
+from lexome.training.pretraining.recipe import DataRecipe
+from lexome.training.pretraining.spooling import Making, residues_at_most, spool_sources
 
 WORK = ".unfinished"
 

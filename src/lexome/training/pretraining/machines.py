@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from lexome.layers.modal_filter import BLOCK
-from lexome.training.recipe import Recipe
+from lexome.training.pretraining.recipe import Recipe
 
 NVLINK = 450e9  # bytes a second that a GPU sends to its neighbours in one machine (assumed)
 NETWORK = 50e9  # the same between machines: one 400 Gbit/s card a GPU (assumed)

@@ -19,7 +19,7 @@ from lexome.results.files import atomic_path, hash_file, translate_disk_errors
 from lexome.seeds import derive_seed
 from lexome.sequence.alphabet import clean_sequence
 from lexome.tokenizers.interface import Tokenizer
-from lexome.training.spooling import Making
+from lexome.training.pretraining.spooling import Making
 
 MOST_HELDOUT = 20_000  # sequences; more would not sharpen a figure
 Flags = NDArray[np.bool_]

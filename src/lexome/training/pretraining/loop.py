@@ -28,9 +28,9 @@ from lexome.layers.kernels import compile_bricks
 from lexome.layers.layout import Layout
 from lexome.seeds import derive_seed
 from lexome.training.optimizers import make_optimizers
-from lexome.training.recipe import Recipe
+from lexome.training.pretraining.recipe import Recipe
+from lexome.training.pretraining.steps import MicroBatch, StepBatch
 from lexome.training.schedules import warmup_cosine
-from lexome.training.steps import MicroBatch, StepBatch
 
 COUNTERS = ("step", "visit", "tokens", "losses_of")  # of a Learner, saved with its tensors
 

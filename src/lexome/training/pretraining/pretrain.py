@@ -29,13 +29,13 @@ from lexome.seeds import derive_seed, keep_randomness
 from lexome.tokenizers.character import CharacterTokenizer
 from lexome.tokenizers.kinds import new_tokenizer
 from lexome.training.budget import Announce, say_nothing
-from lexome.training.corpus import make_corpus
-from lexome.training.heldout import as_log, heldout_plan, look
-from lexome.training.plan import flops_per_token
-from lexome.training.pretrain_log import Clock, Log
-from lexome.training.pretrain_loop import Learner, Network, Stepped
-from lexome.training.recipe import Recipe, read_recipe
-from lexome.training.steps import Plan, steps_from
+from lexome.training.pretraining.corpus import make_corpus
+from lexome.training.pretraining.heldout import as_log, heldout_plan, look
+from lexome.training.pretraining.log import Clock, Log
+from lexome.training.pretraining.loop import Learner, Network, Stepped
+from lexome.training.pretraining.plan import flops_per_token
+from lexome.training.pretraining.recipe import Recipe, read_recipe
+from lexome.training.pretraining.steps import Plan, steps_from
 
 MODEL, LOG, FACTS, MARK = "model", "log.jsonl", "run.json", "identity.json"
 

@@ -14,9 +14,9 @@ from lexome.batches.shards import Corpus
 from lexome.batches.stream import Stream, Windows, split_evenly
 from lexome.devices import mixed_precision
 from lexome.distributed.ranks import Ranks
-from lexome.training.masking import STANDARD
-from lexome.training.recipe import ObjectiveRecipe
-from lexome.training.steps import Plan, make_micro_batch
+from lexome.training.pretraining.masking import STANDARD
+from lexome.training.pretraining.recipe import ObjectiveRecipe
+from lexome.training.pretraining.steps import Plan, make_micro_batch
 
 TOKENS = 16_384  # that go through at once
 HELDOUT_SEED = 0  # the same residues are hidden for every run

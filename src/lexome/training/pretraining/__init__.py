@@ -1,0 +1,1 @@
+"""From sequences alone to a language model: corpus, recipe, plan, training."""
