@@ -15,6 +15,7 @@ from lexome.evaluation.metrics import measure
 from lexome.inference import embed_file as embedding
 from lexome.training import finetune as module
 from lexome.training import frozen
+from lexome.training.artefact import load_artefact
 from lexome.training.finetune import finetune
 from lexome.training.run_folder import Run, unfinished_folder
 from tests.shared_data import shared
@@ -175,6 +176,25 @@ def test_a_frozen_model_makes_its_vectors_once_and_only_the_head_is_trained(
     assert all(not name.startswith("backbone") for name in weights(run))
     assert (run.directory / "base.safetensors").exists()
     assert not list(run.directory.glob("*features*"))
+
+
+@pytest.mark.usefixtures("without_report")
+def test_vectors_in_bf16_are_asked_for_and_predicted_with_again(esm2, tmp_path):
+    options, table = {**QUICK, "epochs": 3, "method": "frozen"}, rich_table(60)
+    runs = {
+        dtype: finetune(
+            str(esm2), table, "kind", output=tmp_path / dtype, **options | {"dtype": dtype}
+        )
+        for dtype in ("auto", "bf16")
+    }
+    assert [run.facts["dtype"] for run in runs.values()] == ["fp32", "bf16"]
+    assert [load_artefact(run.directory).setup.dtype.choice for run in runs.values()] == [
+        *("fp32", "bf16")
+    ]  # and `finetune` held that what was loaded again answers alike
+    found = [pl.read_parquet(run.directory / "predictions.parquet") for run in runs.values()]
+    number = next(name for name in found[0].columns if name.startswith("probability"))
+    assert not found[0][number].equals(found[1][number])
+    assert np.allclose(found[0][number], found[1][number], atol=0.1)
 
 
 @pytest.mark.usefixtures("without_report")

@@ -114,7 +114,7 @@ def _config(fitted: Fitted) -> dict[str, Any]:
         "backbone": settings_of(backbone) if backbone is not None else None,
         "base": settings_of(base) if setup.keeps_base and base is not None else None,
         "adapter": setup.adapter._asdict() if setup.adapter is not None else None,
-        "dtype": setup.dtype.choice if setup.family == "residues" else "fp32",
+        "dtype": setup.dtype.choice if setup.is_frozen else "fp32",
         "card": setup.card._asdict() if setup.card is not None else None,
         "context": setup.context,
         "tokenizer": setup.tokenizer.settings(),

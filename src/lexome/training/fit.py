@@ -113,7 +113,7 @@ def fit_seeds(
             objective=objective,
             recipe=recipe,
             tokenizer=setup.tokenizer,
-            dtype=setup.dtype.choice,
+            dtype=setup.head_dtype,
             judge=lambda found: _judge(target, parts.validation, found),
             monitor=MONITORS[target.task],
             log=log,

@@ -32,7 +32,7 @@ class FrozenModel:
     def __reduce__(self) -> tuple[type["FrozenModel"], tuple[()]]:
         return FrozenModel, ()
 
-    def ready(self, checkpoint: Checkpoint, device: str, dtype: str = "fp32") -> Model:
+    def ready(self, checkpoint: Checkpoint, device: str, dtype: str) -> Model:
         """The model of a checkpoint on a device."""
         if self.model is None or (self.model.device, self.model.dtype) != (device, dtype):
             # A network of its own: faster bricks take the places of those that are to be saved.
@@ -45,6 +45,7 @@ class FrozenModel:
         self,
         checkpoint: Checkpoint,
         device: str,
+        dtype: str,
         long: str,
         ids: Sequence[str],
         sequences: Sequence[str],
@@ -54,7 +55,7 @@ class FrozenModel:
         made = dict(self.kept)
         if lacking:
             records = [RowRecord(id, sequence) for sequence, id in lacking.items()]
-            rows = embed_records(self.ready(checkpoint, device), records, Recipe(long=long))
+            rows = embed_records(self.ready(checkpoint, device, dtype), records, Recipe(long=long))
             made |= {sequence: row.values for sequence, row in zip(lacking, rows, strict=True)}
         return np.stack([made[sequence] for sequence in sequences])
 
@@ -62,6 +63,7 @@ class FrozenModel:
         self,
         checkpoint: Checkpoint,
         device: str,
+        dtype: str,
         long: str,
         ids: Sequence[str],
         sequences: Sequence[str],
@@ -72,7 +74,7 @@ class FrozenModel:
         if not path.exists():
             records = [RowRecord(id, s) for id, s in zip(ids, sequences, strict=True)]
             facts: dict[str, object] = {"for": "frozen features"}
-            model = self.ready(checkpoint, device)
+            model = self.ready(checkpoint, device, dtype)
             embed_file(model, records, path, Recipe(long=long), facts, quiet=quiet)
         vectors: Vector = pl.read_parquet(path)["vector"].to_numpy()
         return vectors

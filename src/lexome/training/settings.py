@@ -113,13 +113,6 @@ class FinetuneSettings:
             raise InputError("positive_share", seen, "0 to below 1", "0.25")
         if self.unknown == "reference":
             raise InputError("unknown", "reference in training", "refuse or map", "`--unknown map`")
-        if self.method == "frozen" and self.dtype == "bf16" and not recipe.head_convolutions:
-            raise InputError(
-                "dtype",
-                "bf16 with --method frozen",
-                "fp32: one vector a sequence is the reference's, and the head is small",
-                "`--dtype auto`",
-            )
         if not 0 < recipe.learning_rate < float("inf"):
             rate = RECIPES["new:cnn"].learning_rate
             seen = f"{recipe.learning_rate:g}"

@@ -62,6 +62,11 @@ class Setup(NamedTuple):
         return self.family in ("features", "residues")
 
     @property
+    def head_dtype(self) -> str:
+        """What a network is trained in; a head on one vector a sequence is small: fp32."""
+        return "fp32" if self.family == "features" else self.dtype.choice
+
+    @property
     def has_types(self) -> bool:
         """Whether the backbone has a vector for tokens of a second segment."""
         if self.backbone is None:
@@ -131,8 +136,8 @@ def make_setup(settings: FinetuneSettings, announce: Announce = say_nothing) -> 
         family = "residues" if reads_residues else "features"
     if family == "residues":
         shared[0].limit(MOST_VECTORS)
-    if family == "features":
-        dtype = Reasoned("fp32", "the head is small and the vectors are made in fp32")
+    if family == "features" and settings.dtype == "auto":
+        dtype = Reasoned("fp32", "one vector a sequence is made as the reference makes it")
     tokenizer = checkpoint.tokenizer
     context = card.context - tokenizer.num_specials
     adapter = None
@@ -317,7 +322,8 @@ def _frozen_vectors(
     quiet: bool,
 ) -> NDArray[np.float32]:
     assert setup.backbone is not None
-    asked = (setup.backbone, setup.device.choice, long, ids, sequences)
+    place = (setup.device.choice, setup.dtype.choice)
+    asked = (setup.backbone, *place, long, ids, sequences)
     if cache is None:
         return setup.frozen.vectors(*asked)
     return setup.frozen.vectors_on_disk(*asked, cache, quiet)
