@@ -13,7 +13,9 @@ processor. Nobody judges while training.
 Without `--weights`: a random ESM-2 and drawn proteins, speed alone. With them: DeepLoc's
 mitochondrion from the shared data, partitions 0-2 to train on, partition 4 to judge by AUROC (not
 used for anything else), and the difference to ours with DeLong's interval. All see the first 80
-and the last 32 residues. Prints the table, and writes it to finetuning.txt. Needs the `dev` extra.
+and the last 32 residues, and have the same head (a linear layer on the mean over tokens), as the
+peer's own, on the first token, learns little of a model that was not trained to use that token.
+Prints the table, and writes it to finetuning.txt. Needs the `dev` extra.
 """
 
 import argparse
@@ -38,6 +40,7 @@ METHODS = ("full", "lora", "ia3", "frozen")
 EPOCHS = {"full": 2, "lora": 2, "ia3": 2, "frozen": 10}
 RATES = {"full": 1e-4, "lora": 1e-3, "ia3": 3e-3, "frozen": 1e-3}
 DTYPES = ("fp32", "bf16")
+SAME_HEAD: dict[str, Any] = {"head_pooling": "mean", "head_hidden": 0, "head_dropout": 0.0}
 TABLE = Path(os.environ.get("TABLE", Path(__file__).with_suffix(".txt")))
 JUDGED = 1024
 
@@ -217,7 +220,17 @@ def train_peer(
     logging.disable(logging.WARNING)
     torch.manual_seed(SEED)
     tokenizer = EsmTokenizer(str(folder / "model/vocab.txt"))
-    model = EsmForSequenceClassification.from_pretrained(folder / "model", num_labels=2)
+    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+    model: Any = EsmForSequenceClassification.from_pretrained(folder / "model", num_labels=2)
+    if rows["test"]:
+        model.classifier = head = mean_head(model.config.hidden_size)
+
+        def see_tokens(_: Any, args: Any, kwargs: Any) -> None:
+            for one in model.modules():  # peft trains a copy of the head
+                if type(one) is type(head):
+                    one.is_token = kwargs["attention_mask"]
+
+        model.register_forward_pre_hook(see_tokens, with_kwargs=True)
     if method == "frozen":
         model.esm.requires_grad_(False)
     elif method != "full":
@@ -231,8 +244,6 @@ def train_peer(
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             ends.append(clock())
-
-    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
 
     def dataset(sequences: list[str], labels: list[int]) -> list[dict[str, Any]]:
         pairs = zip(sequences, labels, strict=True)
@@ -262,6 +273,26 @@ def train_peer(
     return {"seconds": ends[-1] - ends[0], "trained": trained, "answers": answers}
 
 
+def mean_head(width: int) -> Any:
+    """Our head in the place of the peer's: a linear layer on the mean over tokens."""
+    import torch
+    from torch import nn
+
+    class MeanHead(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.out_proj = nn.LayerNorm(width), nn.Linear(width, 2)
+            self.is_token: Any = None  # (S, L), set before each call
+
+        def forward(self, x_SLD: torch.Tensor, **_: Any) -> torch.Tensor:
+            weight_SL1 = self.is_token[..., None].to(x_SLD.dtype)
+            mean_SD = (x_SLD * weight_SL1).sum(1) / weight_SL1.sum(1)
+            out: torch.Tensor = self.out_proj(self.norm(mean_SD))
+            return out
+
+    return MeanHead()
+
+
 def adapter_of(method: str) -> Any:
     """What peft puts where we do."""
     import peft
@@ -289,6 +320,7 @@ def train_lexome(
     from lexome.training.setup import make_examples, make_network, make_setup
     from lexome.training.target import Target
 
+    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     recipe = choose_recipe(
         "esm2-35m",
         method,
@@ -297,12 +329,12 @@ def train_lexome(
         long="whole",
         positive_share=0.0,
         learning_rate=RATES[method],
+        **(SAME_HEAD if rows["test"] else {}),
     )
     settings = FinetuneSettings(
         model=str(folder / "model"), method=method, dtype=dtype, recipe=recipe
     )
     setup = make_setup(settings)
-    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     sequences = rows["train"] + rows["test"]
     labels = np.array(rows["labels"] + rows["truth"])
     known = np.arange(len(rows["train"]))

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from lexome.errors import InputError
-from lexome.evaluation.pair_groups import bootstrap_groups, content_groups, split_groups
+from lexome.evaluation.pair_groups import (
+    are_rows_drawn,
+    bootstrap_groups,
+    content_groups,
+    split_groups,
+)
 from lexome.evaluation.pair_leakage import audit_contents
 from lexome.evaluation.uncertainty import bootstrap, draw_weights
 from lexome.sequence.pairs import Pair
@@ -78,3 +83,33 @@ def test_pairs_that_hang_together_get_a_wider_interval_than_rows_would():
     apart = [Pair(*proteins[i : i + 2]) for i in range(0, 12, 2)] * 2
     assert content_groups(apart).shape == (12, 2)
     assert bootstrap_groups([*apart, Pair(A, B)] * 4).shape == (52, 2)
+
+
+def family(size: int, seed: int, changed: int = 1) -> list[str]:
+    """A protein and copies of it, each with other residues at some places."""
+    generator = np.random.default_rng(seed)
+    first = generator.choice(list("ACDEFGHIKLMNPQRSTVWY"), 120)
+    copies = []
+    for _ in range(size):
+        letters = first.copy()
+        places = generator.choice(120, changed, replace=False)
+        letters[places] = generator.choice(list("ACDEFGHIKLMNPQRSTVWY"), changed)
+        copies.append("".join(letters))
+    return copies
+
+
+def test_a_split_keeps_a_family_whole_however_large():
+    """A tenth of the table is the limit of what intervals draw, not of what stays together."""
+    families = [family(20, seed, changed=18) for seed in range(5)]
+    found = split_groups([one for some in families for one in some])
+    assert [len(set(found[i : i + 20].tolist())) for i in range(0, 100, 20)] == [1] * 5
+    assert len(set(found.tolist())) == 5
+
+
+def test_of_variants_of_one_protein_rows_are_drawn_and_said():
+    found = bootstrap_groups(family(30, seed=1))
+    assert are_rows_drawn(found)
+    assert len(set(found.tolist())) == 30
+    several = bootstrap_groups([one for seed in range(6) for one in family(4, seed)])
+    assert not are_rows_drawn(several)
+    assert len(set(several.tolist())) == 6

@@ -7,6 +7,7 @@ from lexome.inference import embed_file as by_vectors
 from lexome.training import finetune as module
 from lexome.training import residue_vectors as by_residues
 from lexome.training.finetune import finetune
+from tests.toy_pairs import pair_table
 from tests.toys import motif_table
 
 QUICK = {"seeds": 1, "epochs": 1, "device": "cpu", "method": "frozen"}
@@ -60,3 +61,26 @@ def test_other_rows_and_other_lengths_have_vectors_of_their_own(made, esm2, tmp_
         finetune(str(esm2), rows, "label", output=tmp_path / name, vectors=folder,
                  long=long, split="column:part", **QUICK)  # fmt: skip
     assert len(list(folder.glob("*.parquet"))) == 3
+
+
+@pytest.mark.parametrize("convolutions", [0, 1])
+def test_pairs_in_one_order_and_as_they_are_do_not_share_vectors(
+    made, esm2, tmp_path, convolutions
+):
+    options = {**QUICK, "head_convolutions": convolutions, "split": "column:part"}
+    options |= {"sequence": "heavy", "second": "light"}
+    table, kept = pair_table(60), {"vectors": tmp_path / "vectors"}
+    finetune(str(esm2), table, "label", output=tmp_path / "plain", **options, **kept)
+    both = [
+        finetune(str(esm2), table, "label", output=tmp_path / n, symmetric=True, **options, **given)
+        for n, given in (("kept", kept), ("alone", {}))
+    ]
+    answers = [pl.read_parquet(run.directory / "predictions.parquet") for run in both]
+    assert answers[0].equals(answers[1])
+
+
+def test_only_a_frozen_model_keeps_vectors(made, tmp_path):
+    folder = tmp_path / "vectors"
+    options = {"seeds": 1, "epochs": 1, "device": "cpu", "split": "column:part"}
+    finetune("new:cnn", motif_table(60), "label", output=tmp_path / "a", vectors=folder, **options)
+    assert not folder.exists()

@@ -22,6 +22,7 @@ from lexome.training import frozen
 from lexome.training.artefact import load_artefact
 from lexome.training.finetune import finetune
 from lexome.training.fitted import decide_labels, predict_mean, truth_labels
+from lexome.training.judge_run import judge_run
 from lexome.training.predict import predict, predict_file
 from lexome.training.run_folder import Run
 from lexome.training.target import Target
@@ -226,3 +227,21 @@ def test_answers_become_labels_by_the_threshold():
     assert decide_labels("regression", (), np.array([0.25, 100000.0]), None) == ["0.25", "100000"]
     values = np.array([[0, 1, 1], [0, 0, 0]])
     assert truth_labels(Target("multilabel", labels, values, False)) == ["b;c", ""]
+
+
+def test_a_run_is_judged_by_its_own_column_where_a_table_has_a_better_known_name(tmp_path):
+    table = motif_table(60, seed=3)
+    both = table.rename({"sequence": "trimmed"}).with_columns(
+        sequence=pl.Series(random_proteins(table.height, seed=9))
+    )
+    run = finetune(
+        "new:cnn", both, "label", output=tmp_path / "run", sequence="trimmed", split="column:part",
+        seeds=1, epochs=2, dtype="fp32", batch_size=16, average=0.9,
+    )  # fmt: skip
+    test = both.filter(pl.col("part") == "test")
+    own = judge_run(run.directory, test, "label")
+    assert own["columns"]["sequence"] == "trimmed"
+    asked = judge_run(run.directory, test, "label", sequence="trimmed")
+    assert own["models"] == asked["models"]
+    with pytest.raises(InputError, match="unknown"):
+        judge_run(run.directory, test, "label", unknown="foo")

@@ -136,6 +136,13 @@ def test_every_task_is_probed(esm2: Path, tmp_path: Path, label, settings, metri
     assert np.isfinite(found.best["believed"]["value"])
 
 
+@pytest.mark.parametrize("metric", ["nonsense", "brier"])
+def test_a_metric_that_cannot_rank_cells_is_refused_before_any_vector(esm2, tmp_path, metric):
+    with pytest.raises(InputError, match=f"{metric}.*auroc"):
+        probe(str(esm2), rich_table(30), "has_w", output=tmp_path / "p", metric=metric, **FAST)
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.usefixtures("without_report")
 def test_of_labels_without_meaning_the_best_cell_seems_to_know_and_corrected_does_not(
     esm2: Path, tmp_path: Path

@@ -152,3 +152,26 @@ def test_vectors_are_standardised_by_those_of_the_training_rows(esm2, tmp_path):
     scaled = (torch.from_numpy(seen) - network.vector_mean) / network.vector_scale
     torch.testing.assert_close(scaled.mean(0), torch.zeros(seen.shape[1]), atol=1e-4, rtol=0)
     torch.testing.assert_close(scaled.std(0), torch.ones(seen.shape[1]), atol=1e-3, rtol=0)
+
+
+def test_a_mark_without_its_vectors_is_not_believed(esm2, tmp_path):
+    """Vectors that are not made yet would be read as zeros."""
+    path = tmp_path / "vectors.npy"
+    path.with_suffix(".rows").write_text("2")
+    model = lexome.load(str(esm2))
+    sequences = ["MKTAYIAKQR", "GAVLGAVL"]
+
+    def broken(*_):
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residue_vectors, "embed_records", broken)
+        with pytest.raises(KeyboardInterrupt):
+            residue_vectors.make_residue_vectors(
+                model, "whole", ["a", "b"], sequences, [10, 8], path
+            )
+    found = residue_vectors.make_residue_vectors(
+        model, "whole", ["a", "b"], sequences, [10, 8], path
+    )
+    assert all(np.abs(np.asarray(row, np.float32)).max() > 0 for row in found.values_TD)

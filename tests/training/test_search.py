@@ -14,6 +14,7 @@ from lexome.training import finetune as finetuning
 from lexome.training import search as module
 from lexome.training.finetune import finetune
 from lexome.training.run_folder import Run
+from lexome.training.tasks import read_tasks
 from tests.toys import motif_table, rich_table
 from tests.training.conftest import SMALL
 
@@ -221,3 +222,17 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path, monkeypatch) -> None
 
 def _lacking(name: str) -> Any:
     raise ImportError(name)
+
+
+def test_the_labels_of_several_tasks_are_those_of_the_rows_taken():
+    """Trials are judged by them: rows of other parts must not stand in their place."""
+    columns = [["a", "b", "", "b", "a", "b"], ["0.5", "1", "2", "", "4", "8"]]
+    target = read_tasks(columns, ("kind", "number"), "multitask", None)
+    rows = np.array([5, 0, 3])
+    taken = module.take_target(target, rows)
+    for sub, column in zip(taken.subs, columns, strict=True):
+        assert len(sub.values) == len(sub.known) == 3
+        assert sub.known.tolist() == [bool(column[i]) for i in rows]
+    assert [taken.subs[0].labels[int(v)] for v in taken.subs[0].values] == ["b", "a", "b"]
+    assert taken.subs[1].values[:2].tolist() == [8.0, 0.5]
+    assert np.array_equal(taken.values, target.values[rows], equal_nan=True)

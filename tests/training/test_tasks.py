@@ -18,7 +18,7 @@ from lexome.training.judge_run import judge_run
 from lexome.training.objectives import loss_sum, make_objective
 from lexome.training.predict import predict
 from lexome.training.run_folder import Run
-from lexome.training.tasks import read_tasks
+from lexome.training.tasks import label_columns, read_tasks
 from tests.toys import rich_table
 
 QUICK: dict[str, Any] = {
@@ -197,3 +197,17 @@ def test_every_method_learns_several_tasks(method, esm2, tmp_path):
     run = finetune(str(esm2), task_table(80), output=tmp_path / "run", **options)
     assert run.facts["reloaded"] == "identical"
     assert [t["name"] for t in run.facts["tasks"]] == ["has_w", "amount"]
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "said"),
+    [
+        (["m1", "m1"], "auto", "'m1' twice"),
+        (["a", "a"], "multitask", "'a' twice"),
+        (["a,b", "c"], "multitask", "'a,b'"),
+        (["a=b", "c"], "multitask", "'a=b'"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_refused_at_once(names, task, said):
+    with pytest.raises(InputError, match=said):
+        label_columns(names, task)

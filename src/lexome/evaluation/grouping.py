@@ -111,7 +111,14 @@ def read_blocks(frame: pl.DataFrame, columns: Sequence[str], size: int, where: s
         raise InputError("--block-size", str(size), "at least 1", "--block-size 1000000")
     chromosomes = [""] * frame.height
     if len(columns) == 2:
-        chromosomes = [str(value) for value in frame[columns[0]].to_list()]
+        named = frame[columns[0]]
+        if named.null_count():
+            bad = int(named.is_null().arg_true()[0])
+            raise InputError(
+                f"{where}, row {bad + 1}, column {columns[0]!r}",
+                "no chromosome", "its name", "to fill it in or drop the row",
+            )  # fmt: skip
+        chromosomes = [str(value) for value in named.to_list()]
     return group_blocks(positions.to_numpy(), chromosomes, size)
 
 

@@ -16,16 +16,39 @@ Ints = NDArray[np.int64]
 MOST_JOINED = 0.8  # of the rows in one group: what is left makes no validation and test part
 
 LARGEST_DRAWN = 0.1  # of the rows in one joined group, for intervals
+FEWEST_DRAWN = 5  # groups: of fewer, resamples are too much alike to say anything
 
 
-def content_groups(contents: Sequence[Content], alphabet: KmerAlphabet = "protein") -> Ints:
+ROWS_DRAWN = (
+    f"The rows judged are of fewer than {FEWEST_DRAWN} groups of similar sequences: intervals draw "
+    "single rows, and say nothing of other families."
+)
+
+
+def or_rows(groups: Ints) -> Ints:
+    """The groups, or each row as its own (from -1 down) where there are too few to draw from.
+
+    >>> or_rows(np.array([0, 0, 1])).tolist()
+    [-1, -2, -3]
+    """
+    return groups if len(np.unique(groups)) >= FEWEST_DRAWN else -1 - np.arange(len(groups))
+
+
+def are_rows_drawn(groups: Ints) -> bool:
+    """Whether `or_rows` gave up the groups."""
+    return bool((groups < 0).any())
+
+
+def content_groups(
+    contents: Sequence[Content], alphabet: KmerAlphabet = "protein", largest: float = 0.1
+) -> Ints:
     """The similarity group of each row: (N,), or of pairs (N, 2), one of each sequence."""
     if are_single(contents):
-        return similarity_groups(contents, alphabet)
+        return similarity_groups(contents, alphabet, largest=largest)
     pairs = [pair for pair in contents if isinstance(pair, Pair)]
     place: dict[str, int] = {}
     rows = [[place.setdefault(sequence, len(place)) for sequence in pair] for pair in pairs]
-    found = similarity_groups(list(place), alphabet)
+    found = similarity_groups(list(place), alphabet, largest=largest)
     return found[np.array(rows, np.int64).reshape(-1, 2)]
 
 
@@ -49,24 +72,25 @@ def bootstrap_groups(contents: Sequence[Content], alphabet: KmerAlphabet = "prot
 
     Pairs are drawn in their joined groups as long as none of these holds more than a tenth of all;
     else there are too few to draw from, and single groups are drawn (`uncertainty.draw_weights`).
+    Where there are fewer than five groups (variants of one protein), rows are drawn one by one:
+    each is a group of its own then, numbered from -1 down (`are_rows_drawn`).
     """
-    found = content_groups(contents, alphabet)
-    if not are_pairs(contents):
+    found = or_rows(content_groups(contents, alphabet))
+    if not are_pairs(contents) or are_rows_drawn(found):
         return found
     joined = join_pairs(found)
     return joined if np.bincount(joined).max() <= LARGEST_DRAWN * len(joined) else found
 
 
 def split_groups(contents: Sequence[Content], alphabet: KmerAlphabet = "protein") -> Ints:
-    """The groups (N,) that a split keeps together.
+    """The groups (N,) that a split keeps together: of single sequences all kin, however many.
 
     Raises:
         InputError: pairs that hang together so that hardly any can be set apart.
     """
-    found = content_groups(contents, alphabet)
     if not are_pairs(contents):
-        return found
-    joined = join_pairs(found)
+        return content_groups(contents, alphabet, largest=1.0)
+    joined = join_pairs(content_groups(contents, alphabet))
     largest = int(np.bincount(joined).max())
     if largest > MOST_JOINED * len(joined):
         raise InputError(

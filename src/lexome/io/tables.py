@@ -83,7 +83,7 @@ def read_table_records(
     row = 0
     for batch in chain([first], table.batches):
         column = batch[choice.name]
-        if column.dtype not in (pl.String, pl.Null, pl.Categorical):
+        if column.dtype not in (pl.String, pl.Null, pl.Categorical, pl.Enum):
             raise InputError(
                 f"{table.where}, column {choice.name!r}",
                 f"values of type {column.dtype}",

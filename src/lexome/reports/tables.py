@@ -93,9 +93,12 @@ def difference_table(run: Run) -> Html:
         for name, values in methods.items()
     ]
     heads = ["metric", "model", "minus baseline", "95 % interval", "p", "so it is"]
+    drawn = f", in {whole(compared['groups'])} groups of similar sequences that are drawn whole"
+    if compared.get("drawn") == "rows":
+        drawn = ", drawn one by one, as there are too few groups of similar sequences"
     said = (
-        f"Paired on the same {whole(compared['rows'])} rows, in {whole(compared['groups'])} groups "
-        "of similar sequences that are drawn whole. A tie: the interval of the difference holds 0."
+        f"Paired on the same {whole(compared['rows'])} rows{drawn}. A tie: the interval of the "
+        "difference holds 0."
     )
     if compared.get("seeds"):
         said += " In the mean of the seeds, seeds are drawn too: it answers for training again."

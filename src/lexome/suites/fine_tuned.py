@@ -188,7 +188,7 @@ def write_table_of(task: Task, folder: Path) -> Path:
     if not isinstance(share, list):
         is_train = (whole[PART] == "train").to_numpy()
         known = whole.filter(pl.Series(is_train))
-        groups = similarity_groups(known[SEQUENCE].to_list(), "dna")
+        groups = similarity_groups(known[SEQUENCE].to_list(), "dna", largest=1.0)
         shares = np.array([1 - share, share])
         dealt = deal_groups(groups, known[task.labels[0]].to_numpy(), shares, SPLIT_SEED)
         parts = whole[PART].to_numpy().astype(object)

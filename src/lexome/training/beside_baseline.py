@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexome.evaluation.delong import delong_interval, delong_test
+from lexome.evaluation.pair_groups import are_rows_drawn
 from lexome.evaluation.paired import Side, compare_paired
 from lexome.training.fit import Parts, or_half
 from lexome.training.judged import Judged, find_judged
@@ -51,6 +52,7 @@ def compare_with_baseline(
         "baseline": plain.name,
         "rows": len(truth),
         "groups": len(np.unique(groups[part])),
+        "drawn": "rows" if are_rows_drawn(groups[part]) else "groups",
         "metrics": against([mine]),
     }
     if len(seeds) > 1:
@@ -68,7 +70,7 @@ def compare_with_baseline(
 
 def _join_tasks(names: tuple[str, ...], each: list[dict[str, Any]]) -> dict[str, Any]:
     """Comparisons of several tasks as one, each figure called "task.metric"."""
-    joined = {key: each[0][key] for key in ("part", "model", "baseline", "groups")}
+    joined = {key: each[0][key] for key in ("part", "model", "baseline", "groups", "drawn")}
     joined["rows"] = max(one["rows"] for one in each)
     for key in ("metrics", "seeds"):
         if key in each[0]:

@@ -10,6 +10,7 @@ import polars as pl
 from lexome.errors import InputError
 from lexome.evaluation.metrics import METRICS
 from lexome.evaluation.multiplicity import holm
+from lexome.evaluation.pair_groups import ROWS_DRAWN, are_rows_drawn, or_rows
 from lexome.evaluation.paired import Side, compare_paired
 from lexome.evaluation.uncertainty import mean_over_seeds
 from lexome.results.types import Estimate
@@ -65,7 +66,7 @@ def compare(
         _check_alike(names[0], found[0], name, run)
     kept = _shared_rows(names, found, shared)
     sides = [_pick(run, rows) for run, rows in zip(found, kept, strict=True)]
-    task, truth, group_N = found[0].task, found[0].truth[kept[0]], found[0].groups[kept[0]]
+    task, truth, group_N = found[0].task, found[0].truth[kept[0]], or_rows(found[0].groups[kept[0]])
     if len(np.unique(truth, axis=0)) < 2:
         raise InputError("shared rows", "one label only", "at least two", "runs of one split")
     against = sides[names.index(chosen)]
@@ -86,7 +87,7 @@ def compare(
     left_out = {n: len(r.keys) - len(k) for n, r, k in zip(names, found, kept, strict=True)}
     headline = UNITS["sequence"].headline[task]
     groups = len(np.unique(group_N))
-    notes = _notes(names, found, groups)
+    notes = _notes(names, found, groups, are_rows_drawn(group_N))
     return Comparison(table, chosen, headline, task, len(truth), groups, left_out, notes)
 
 
@@ -175,7 +176,9 @@ def _corrected(rows: list[dict[str, Any]], metrics: Sequence[str]) -> pl.DataFra
     return pl.DataFrame([{name: row.get(name) for name in columns} for row in rows], types)
 
 
-def _notes(names: Sequence[str], found: Sequence[RunAnswers], groups: int) -> list[str]:
+def _notes(
+    names: Sequence[str], found: Sequence[RunAnswers], groups: int, by_rows: bool
+) -> list[str]:
     few = [n for n, run in zip(names, found, strict=True) if len(run.side.predictions) < 3]
     notes = []
     if few:
@@ -184,7 +187,9 @@ def _notes(names: Sequence[str], found: Sequence[RunAnswers], groups: int) -> li
             f"{', '.join(few)} {said} fewer than three seeds: how much training again would change "
             "is not known of them."
         )
-    if groups < 30:
+    if by_rows:
+        notes.append(ROWS_DRAWN)
+    elif groups < 30:
         notes.append(f"Only {groups} groups of similar sequences: intervals are too narrow.")
     for name, run in zip(names, found, strict=True):
         for entry in run.run.metrics["models"]:

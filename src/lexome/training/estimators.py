@@ -63,7 +63,9 @@ def split_inner(
         names = split_rows(
             parse_split(kind),
             target.values,
-            groups=similarity_groups(sequences, alphabet) if kind == "cluster" else None,
+            groups=similarity_groups(sequences, alphabet, largest=1.0)
+            if kind == "cluster"
+            else None,
             fractions=(1 - fraction, fraction, 0.0),
             seed=seed,
         )

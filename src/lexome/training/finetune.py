@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lexome import __version__
-from lexome.errors import ReloadMismatch
+from lexome.errors import InputError, ReloadMismatch
 from lexome.evaluation.grouping import BLOCK_SIZE
 from lexome.evaluation.pair_leakage import audit_contents
 from lexome.evaluation.splits import parse_split
@@ -187,6 +187,9 @@ def finetune(
     residues = ResidueReading(ignore) if settings.answers_residues else None
     data = clean_labelled(raw, letters, settings.unknown, settings.task, positive, residues)
     kinds = {one.task for one in data.target.subs or (data.target,)}
+    if positive is not None and "binary" not in kinds:
+        seen = f"{positive!r} for {data.target.task}"
+        raise InputError("positive", seen, "a task of two classes", "without `--positive`")
     alone = "regression" if kinds == {"regression"} else data.target.task
     check_loss(alone, settings.recipe.loss, settings.recipe.class_weights)
     announce_table(announce, data)
@@ -250,7 +253,7 @@ def finetune(
             settings, setup = found.settings, found.setup
             facts |= {"settings": settings.flat(), "search": found.facts}
         kept = folder / "features.parquet"
-        if vectors is not None:
+        if vectors is not None and setup.is_frozen:
             kept = Path(vectors) / f"{vectors_name(identity, setup)}.parquet"
             kept.parent.mkdir(parents=True, exist_ok=True)
         judged, fitted = _train_and_judge(
@@ -259,14 +262,15 @@ def finetune(
         facts["threads"] = facts["environment"]["threads"]
         notes = {key: facts[key] for key in ("command", "created", "fingerprint", "model")}
         headline = headline_of(data.target)
-        write_results(folder, data, parts, judged, chosen, letters.kmers, notes)
+        compared = write_results(folder, data, parts, judged, chosen, letters.kmers, notes)
         write_split(folder / "split.parquet", data, parts, notes)
         write_audit(folder / "audit.csv", audit, notes)
         facts["clean"] = describe_clean(folder, facts, headline)
         save_artefact(fitted, folder)
         _compare_reloaded(fitted, folder, data, parts)
+        by_chance, drawn = splitting.kind == "random", compared["drawn"]
         facts["warnings"] = find_warnings(
-            data.target, parts, judged, splitting.kind == "random", settings.recipe
+            data.target, parts, judged, by_chance, settings.recipe, drawn
         )
         facts["reloaded"] = "identical"
         facts["tokens_at_once"] = setup.budget.tokens  # fewer than asked for where memory ran out

@@ -39,7 +39,10 @@ def identify(
         "lexome": __version__,
         "rows": digest_rows(data),
         "labels": _digest(
-            data.target.task, *data.target.labels, np.ascontiguousarray(data.target.values)
+            data.target.task,
+            *data.target.labels,
+            *(text for sub in data.target.subs for text in (sub.task, *sub.labels)),
+            np.ascontiguousarray(data.target.values),
         ),
         "parts": _digest(*parts),
     }
@@ -74,8 +77,8 @@ def digest_rows(data: LabelledTable) -> str:
 
 def vectors_name(identity: Identity, setup: Setup) -> str:
     """What names the vectors of a frozen backbone: all that they depend on, and not the labels."""
-    named = ("weights", "rows", "long", "unknown", "pairs", "dtype", "device", "lexome")
-    return _digest(setup.family, *(identity[name] for name in named))
+    named = ("weights", "rows", "long", "unknown", "pairs", "symmetric", "dtype", "device")
+    return _digest(setup.family, __version__, *(identity[name] for name in named))
 
 
 def fingerprint_of(identity: Identity) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lexome.errors import InputError
+from lexome.sequence.alphabet import UNKNOWN_POLICIES
 from lexome.training.artefact import BASELINE, load_artefact
 from lexome.training.baselines.kinds import saved_plain
 from lexome.training.beside_baseline import compare_with_baseline
@@ -14,7 +15,7 @@ from lexome.training.fit import Parts
 from lexome.training.fitted import Fitted, Threshold, predict_each
 from lexome.training.judged import Judged, chosen_name, list_judged
 from lexome.training.labelled import LabelledTable, clean_labelled
-from lexome.training.raw_table import Columns, read_raw
+from lexome.training.raw_table import Columns, columns_of_run, read_raw
 from lexome.training.record import held_out_groups, judge_all
 from lexome.training.residue_labels import ResidueReading
 from lexome.training.run_folder import read_run
@@ -48,7 +49,9 @@ def judge_run(
     residues = None
     if fitted.answers_residues:
         residues = ResidueReading(fitted.settings.ignore, fitted.labels)
-    several = len(labels) > 1 or fitted.objective.parts
+    of_run = read_run(directory).facts
+    in_columns = of_run["label_column"] == ", ".join(fitted.labels) and len(fitted.labels) > 1
+    several = len(labels) > 1 or fitted.objective.parts or in_columns
     missing = sorted(set(fitted.labels) - set(labels)) if several else []
     if missing:
         raise InputError(
@@ -57,11 +60,15 @@ def judge_run(
             "a column for every label of the run: " + ", ".join(fitted.labels),
             "to name them all",
         )
-    columns = _columns(directory, fitted, Columns(sequence, labels, id, second=second))
+    policy = unknown or fitted.settings.unknown
+    if policy not in UNKNOWN_POLICIES:
+        raise InputError("unknown", repr(policy), " or ".join(UNKNOWN_POLICIES), "`--unknown map`")
+    asked = Columns(sequence, labels, id, second=second)
+    columns = _columns(fitted, asked, of_run["columns"], table)
     data = clean_labelled(
         read_raw(table, columns),
         fitted.setup.tokenizer.alphabet,
-        unknown or fitted.settings.unknown,  # type: ignore[arg-type]
+        policy,  # type: ignore[arg-type]
         task_spelling(fitted) if fitted.objective.parts else fitted.task,
         fitted.labels[1] if fitted.task == "binary" else None,
         residues,
@@ -83,15 +90,16 @@ def judge_run(
     }
 
 
-def _columns(directory: Path, fitted: Fitted, asked: Columns) -> Columns:
-    """The columns asked for; both of a run of pairs are the run's own where they are not."""
+def _columns(fitted: Fitted, asked: Columns, own: dict[str, Any], table: Any) -> Columns:
+    """The columns asked for; else the run's own, as where it predicts."""
+    sequence, id = columns_of_run(own, table, asked.sequence, asked.id)
+    asked = asked._replace(sequence=sequence, id=id)
     if not fitted.settings.pairs:
         if asked.second is not None:
             raise InputError(
                 "second", repr(asked.second), "a run of pairs", "the command without it"
             )
         return asked
-    own = read_run(directory).facts["columns"]
     return asked._replace(
         sequence=asked.sequence or own["sequence"],
         second=asked.second or own["second"],

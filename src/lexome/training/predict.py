@@ -20,8 +20,7 @@ from lexome.inference.parts import (
     find_mapped,
     run_in_parts,
 )
-from lexome.io.sources import can_be_read_twice, is_table, read_records
-from lexome.io.tables import table_columns
+from lexome.io.sources import can_be_read_twice, read_records
 from lexome.io.unique_ids import find_place, refuse_repeats
 from lexome.progress import show_progress
 from lexome.reports.run_files import name_positive
@@ -42,6 +41,7 @@ from lexome.training.predict_pairs import (
     pair_reader,
     trace_pairs,
 )
+from lexome.training.raw_table import columns_of_run
 from lexome.training.record import answers_of, round_figures
 from lexome.training.run_folder import read_run
 from lexome.training.task_answers import task_answers
@@ -297,11 +297,7 @@ def _reader(
     if second is not None:
         raise InputError("second", repr(second), "a run of pairs", "the command without it")
     proteins = fitted.setup.tokenizer.alphabet.is_protein
-    if (sequence is None or id is None) and is_table(source) and can_be_read_twice(source):
-        there = table_columns(source)
-        sequence = sequence or (own["sequence"] if own.get("sequence") in there else None)
-        if id is None and own.get("id") in there:
-            id = own["id"]
+    sequence, id = columns_of_run(own, source, sequence, id)
     return lambda: read_records(source, sequence, id, proteins)
 
 

@@ -1,6 +1,6 @@
 """Reads a table of sequences with labels as it stands: which column plays which part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -8,7 +8,8 @@ import polars as pl
 from lexome.errors import InputError
 from lexome.evaluation.grouping import Blocks, read_blocks
 from lexome.io.roles import find_column, guess_column
-from lexome.io.tables import open_table
+from lexome.io.sources import can_be_read_twice, is_table
+from lexome.io.tables import open_table, table_columns
 from lexome.results.types import ColumnChoice
 from lexome.training.target import spell
 
@@ -48,6 +49,23 @@ class Raw(NamedTuple):
     def num_unlabelled(self, num_kept: int) -> int:
         """Rows that have a sequence and no label."""
         return len(self.sequences) - num_kept - self.num_empty()
+
+
+def columns_of_run(
+    own: Mapping[str, Any], source: Any, sequence: str | None, id: str | None
+) -> tuple[str | None, str | None]:
+    """The columns of sequence and id: those asked for, else the run's own where a table has them.
+
+    Args:
+        own: `columns` of the run's facts.
+        source: what is to be read; None stands for a column that will be guessed.
+    """
+    if (sequence is None or id is None) and is_table(source) and can_be_read_twice(source):
+        there = table_columns(source)
+        sequence = sequence or (own["sequence"] if own.get("sequence") in there else None)
+        if id is None and own.get("id") in there:
+            id = own["id"]
+    return sequence, id
 
 
 def read_raw(source: Any, asked: Columns) -> Raw:

@@ -15,7 +15,7 @@ from lexome import __version__
 from lexome.devices import num_cores
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.metrics import is_collapsed
-from lexome.evaluation.pair_groups import bootstrap_groups
+from lexome.evaluation.pair_groups import ROWS_DRAWN, bootstrap_groups
 from lexome.results.files import write_json
 from lexome.results.residue_rows import as_lists, as_texts
 from lexome.results.tables import write_table
@@ -283,6 +283,7 @@ def find_warnings(
     judged: list[Judged],
     split_is_random: bool,
     recipe: TrainRecipe,
+    drawn: str = "groups",
 ) -> list[str]:
     """What a reader must know before believing the figures."""
     found = []
@@ -293,6 +294,8 @@ def find_warnings(
         )
     if not len(parts.test):
         found.append("There is no test part: the figures are those of the validation rows.")
+    if drawn == "rows":
+        found.append(ROWS_DRAWN)
     if why := why_not_calibrated(target.task, recipe):
         found.append(why)
     part = "test" if len(parts.test) else "validation"

@@ -61,6 +61,8 @@ def make_residue_vectors(
     else:
         mark = path.with_suffix(".rows")
         done = int(mark.read_text()) if path.exists() and mark.exists() else 0
+        if not done:  # a mark without its vectors would call what is not made yet whole
+            mark.unlink(missing_ok=True)
         values_TD = open_memmap(path, "r+" if done else "w+", np.float16, shape)
     records = [RowRecord(ids[i], sequences[i]) for i in range(done, len(ids))]
     found = embed_records(model, records, Recipe(pooling="none", long=long))

@@ -33,6 +33,7 @@ from lexome.training.search_space import Space, Values, make_space, suggest, wit
 from lexome.training.settings import FinetuneSettings
 from lexome.training.setup import Setup, make_examples
 from lexome.training.target import Target
+from lexome.training.tasks import join_tasks
 
 FOLDER, JOURNAL = ".search", "trials.log"
 WARM_TRIALS, WARM_EPOCHS = 4, 1  # that nothing is pruned in
@@ -152,11 +153,20 @@ def run_search(
 
 def take_target(target: Target, rows: NDArray[np.int64]) -> Target:
     """The labels of some rows alone."""
+    if target.subs:
+        subs = [_take_known(sub, rows) for sub in target.subs]
+        return join_tasks(target.labels, subs)
     if target.residues is None:
         return target._replace(values=target.values[rows])
     bounds_N1 = np.concatenate([[0], np.cumsum(target.residues.lengths[rows])])
     residues = ResidueLabels([target.residues.texts[i] for i in rows], bounds_N1)
     return target._replace(values=target.values[target.residues.places(rows)], residues=residues)
+
+
+def _take_known(target: Target, rows: NDArray[np.int64]) -> Target:
+    """Some rows of one task of several, with which of them have a label."""
+    known = None if target.known is None else target.known[rows]
+    return target._replace(values=target.values[rows], known=known)
 
 
 def tabulate(trials: list[Any], space: Space, best: int) -> pl.DataFrame:

@@ -46,12 +46,22 @@ def label_columns(labels: Sequence[str] | None, task: str) -> Sequence[str] | No
     """The columns to read: those asked for, or those that the task names.
 
     Raises:
-        InputError: fewer than two, one twice, or a kind for a column that is no label.
+        InputError: fewer than two, one twice, a name that `--task` cannot spell, or a kind for a
+            column that is no label.
     """
+    kinds = task_kinds(task) if is_multitask(task) else {}
+    names = list(labels or kinds)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError("label", f"{twice!r} twice", "each column once", f"`--label {twice}`")
     if not is_multitask(task):
         return labels
-    kinds = task_kinds(task)
-    names = list(labels or kinds)
+    if spelled := next((name for name in names if set(name) & set(",=")), None):
+        raise InputError(
+            "label",
+            f"{spelled!r} with --task {MULTITASK}",
+            "names without , and =, by which `--task` tells columns and kinds apart",
+            "another name in the table",
+        )
     strange = sorted(set(kinds) - set(names))
     if strange:
         raise InputError(

@@ -21,8 +21,11 @@ def write_results(
     chosen: str,
     alphabet: KmerAlphabet,
     notes: dict[str, Any],
-) -> None:
-    """metrics.json, answers.parquet (every seed's) and predictions.parquet (the model in use)."""
+) -> dict[str, Any]:
+    """metrics.json, answers.parquet (every seed's) and predictions.parquet (the model in use).
+
+    Returns the comparison with the baseline, as metrics.json has it.
+    """
     groups = held_out_groups(parts, data.sequences, alphabet)
     entries = judge_all(data.target, parts, judged, groups)
     compared = compare_with_baseline(data.target, parts, judged, chosen, groups)
@@ -31,3 +34,4 @@ def write_results(
     if data.target.residues is None and not data.target.subs:
         write_answers(folder / ANSWERS, data, parts, judged, groups, notes)
     write_predictions(folder / "predictions.parquet", data, parts, judged, chosen, notes)
+    return compared

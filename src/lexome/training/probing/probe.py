@@ -43,7 +43,7 @@ from lexome.training.probing.cells import (
 )
 from lexome.training.probing.folds import Folds, make_folds
 from lexome.training.probing.heads import Probed, find_heads
-from lexome.training.probing.settings import METRIC, ProbeSettings, Reach
+from lexome.training.probing.settings import ProbeSettings, Reach, choose_metric
 from lexome.training.probing.table import Judgement, atlas_of, describe
 from lexome.training.raw_table import Columns, read_raw
 from lexome.training.record import describe_environment
@@ -119,7 +119,7 @@ def probe(
         usual_poolings(loaded.network, str(policy)) if asked.poolings is None else asked.poolings
     )
     check_windows(poolings, str(policy))
-    metric = asked.metric or METRIC[data.target.task]
+    metric = choose_metric(asked.metric, data.target.task)
     lists = (asked.train, asked.validation, asked.test)
     folds = make_folds(
         data, splitting, asked.folds, lists, alphabet.kmers, asked.seed, asked.clusters

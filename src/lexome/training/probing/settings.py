@@ -5,6 +5,7 @@ from typing import Any
 
 from lexome.batches.windows import LongPolicy, parse_long
 from lexome.errors import InputError
+from lexome.evaluation.metrics import METRICS, Task
 from lexome.inference.model import Model
 from lexome.sequence.alphabet import UnknownPolicy
 from lexome.training.residue_labels import PER_RESIDUE
@@ -17,6 +18,19 @@ METRIC = {
     "multilabel": "macro_auroc",
     "regression": "spearman",
 }
+
+
+def choose_metric(asked: str | None, task: str) -> str:
+    """The metric that ranks cells.
+
+    Raises:
+        InputError: one that the task does not have, or of which more is not better.
+    """
+    kind: Task = task  # type: ignore[assignment]  # settings refuse the others
+    known = [name for name, one in METRICS[kind].items() if one.better == "higher"]
+    if asked is not None and asked not in known:
+        raise InputError("metric", repr(asked), ", ".join(known), f"`--metric {METRIC[task]}`")
+    return asked or METRIC[task]
 
 
 @dataclass(frozen=True, kw_only=True)
