@@ -24,6 +24,9 @@ SEPARATORS = (";", "|", ",")
 # More distinct numbers than this are measurements, not classes.
 MOST_CLASSES_GUESSED = 20
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})
+FAR = 100  # spreads from 0, from where on numbers lose digits that tell them apart in 32 bits
+LARGEST = 1e30  # training squares in 32 bits
+LEAST_SPREAD = 1e-12  # of the size of numbers: what differs by less is rounding
 
 
 class Target(NamedTuple):
@@ -56,6 +59,14 @@ class Target(NamedTuple):
         if self.subs:
             return "tasks"
         return "sequence" if self.residues is None else "residue"
+
+    @property
+    def is_far(self) -> bool:
+        """Whether these are numbers that `lie_far` from 0: answers to them are not rounded."""
+        if self.task != "regression":
+            return False
+        values = self.values if self.known is None else self.values[self.known]
+        return lie_far(float(values.mean()), float(values.std()))
 
     def truth(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The values of some rows; of residues those that are not ignored."""
@@ -96,6 +107,15 @@ class Target(NamedTuple):
         if self.residues is None:
             return self.values
         return count_classes(self.values, self.residues, len(self.labels))
+
+
+def lie_far(mean: float, spread: float) -> bool:
+    """Whether numbers differ by so little beside their size that 32 bits, or 6 digits, lose it.
+
+    >>> lie_far(310.0, 12.0), lie_far(1e6, 1.0)
+    (False, True)
+    """
+    return abs(mean) > FAR * spread
 
 
 def is_missing(value: object) -> bool:
@@ -289,11 +309,35 @@ def _finite(
                 "`--task multiclass`, or to mend the row",
             )
     assert numbers is not None
-    if numbers.min() == numbers.max():
-        raise InputError(
-            f"label column {name!r}", "one value only", "values that differ", "another column"
-        )
+    check_numbers(numbers, f"label column {name!r}")
     return numbers
+
+
+def check_numbers(numbers: NDArray[np.float64], where: str) -> None:
+    """Refuse finite numbers from which nothing can be learned.
+
+    Raises:
+        InputError: one value only, values whose squares are too large or too small to be computed
+            with, or that differ by rounding alone.
+    """
+    low, high = float(numbers.min()), float(numbers.max())
+    size = max(abs(low), abs(high))
+    if low == high:
+        raise InputError(where, "one value only", "values that differ", "another column")
+    if size > LARGEST or size < 1 / LARGEST:
+        raise InputError(
+            where,
+            f"values of up to {size:g}",
+            f"the largest between {1 / LARGEST:g} and {LARGEST:g}",
+            "another unit, or their logarithms",
+        )
+    if high - low < LEAST_SPREAD * size:
+        raise InputError(
+            where,
+            f"values around {size:g} that differ by {high - low:.3g} at most",
+            f"differences beyond rounding, {LEAST_SPREAD:g} of their size",
+            "to take off what is common to all",
+        )
 
 
 def _natural(label: str) -> tuple[int, float, str]:
