@@ -56,6 +56,11 @@ def test_several_columns_are_one_label_each():
     assert target.values.tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
+def test_several_columns_whose_names_could_not_be_told_apart_in_a_cell_are_refused():
+    with pytest.raises(InputError, match="saw a ';' in the name 'GO:1;membrane'"):
+        read_target([["1", "0"], ["0", "1"]], ["mito", "GO:1;membrane"])
+
+
 @pytest.mark.parametrize(
     ("values", "task", "said"),
     [

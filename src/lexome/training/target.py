@@ -20,7 +20,8 @@ from lexome.training.residue_labels import (
 )
 
 POSITIVE_NAMES = ("1", "1.0", "true", "yes", "positive", "pos", "+")
-SEPARATORS = (";", "|", ",")
+JOINT = ";"  # between the labels of a row, where they are written
+SEPARATORS = (JOINT, "|", ",")
 # More distinct numbers than this are measurements, not classes.
 MOST_CLASSES_GUESSED = 20
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})
@@ -233,6 +234,10 @@ def _several_columns(
         raise InputError(
             "task", f"{task} with {len(columns)} label columns", "multilabel", "one `--label`"
         )
+    joined = next((name for name in names if JOINT in name), None)
+    if joined is not None:  # labels of a row are written with it between them
+        seen = f"a {JOINT!r} in the name {joined!r}"
+        raise InputError("label columns", seen, f"names without {JOINT!r}", "another name")
     values = np.zeros((len(columns[0]), len(columns)), dtype=np.int64)
     for k, (column, name) in enumerate(zip(columns, names, strict=True)):
         for i, value in enumerate(column):
