@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lexome.training.judged import Judged
 from lexome.training.target import Target
-from lexome.training.tasks import sub_answers
+from lexome.training.tasks import number_columns, sub_answers
 from lexome.training.units import UNITS
 
 
@@ -109,10 +109,10 @@ def wide_columns(
             columns[f"prediction_{name}"] = made["value"]
             continue
         if task == "binary":
-            columns[f"probability_{name}"] = made["probability"]
-            columns[f"threshold_{name}"] = np.full(len(found), float(f"{limit:.6g}"))
+            written = [made["probability"], np.full(len(found), float(f"{limit:.6g}"))]
         else:
-            columns |= {f"probability_{name}_{k}": found[:, i] for i, k in enumerate(labels)}
+            written = list(found.T)
+        columns |= zip(number_columns(name, task, labels), written, strict=True)
         columns[f"prediction_{name}"] = called
     return columns
 
