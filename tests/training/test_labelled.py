@@ -159,3 +159,33 @@ def test_a_guessed_id_column_that_repeats_is_no_id_and_one_called_id_is_refused(
     ]
     with pytest.raises(InputError, match="which row 1 has too"):
         read(pl.DataFrame(rows | {"id": ["x", "x"]}), Columns())
+
+
+def test_lists_of_labels_are_what_they_are_as_text(tmp_path):
+    rows = {"id": list("abcdef"), "sequence": ["MKT", "GAV", "WWW", "LLL", "KKK", "AAA"]}
+    lists = [["x", "y"], ["y"], [None, "z"], [], None, [None]]
+    path = tmp_path / "lists.parquet"
+    pl.DataFrame(rows | {"y": lists}).write_parquet(path)
+    texts = pl.DataFrame(rows | {"y": ["x;y", "y", "z", None, None, None]})
+    columns = COLUMNS._replace(label=["y"])
+    for source in (path, texts):
+        table = clean_labelled(read_raw(source, columns), PROTEIN, "refuse", "multilabel")
+        assert (table.ids, table.target.labels) == (["a", "b", "c"], ("x", "y", "z"))
+        assert table.target.values.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+        assert counted(table) == {"rows without a label dropped": 3}
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([["x;z"], ["x", "y"]], "column 'y', row 1: saw the label 'x;z' in a list"),
+        ([["x"], ["x, y"]], "column 'y', row 2: saw the label 'x, y' in a list"),
+        ([[["x"]], [["y"]]], "saw List(List(String))"),
+        ([{"x": 1}, {"x": 0}], "saw Struct"),
+    ],
+)
+def test_lists_that_cannot_be_labels_are_refused(cells, said):
+    table = pl.DataFrame({"id": ["a", "b"], "sequence": ["MKT", "GAV"], "y": cells})
+    with pytest.raises(InputError) as caught:
+        read_raw(table, COLUMNS._replace(label=["y"]))
+    assert said in str(caught.value)
