@@ -189,3 +189,41 @@ def test_lists_that_cannot_be_labels_are_refused(cells, said):
     with pytest.raises(InputError) as caught:
         read_raw(table, COLUMNS._replace(label=["y"]))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "rest"),
+    [
+        ("regression", "0.5", "0.500", "1.25"),
+        ("auto", "0.5", "0.500", "1.25"),
+        ("multilabel", "x;y", "y; x", "x"),
+        ("binary", "1", "1.0", "0"),
+    ],
+)
+def test_copies_with_one_label_in_two_spellings_are_repeats(task, one, other, rest):
+    rows = frame([("a", "MKT", one), ("b", "MKT", other), ("c", "GAV", rest), ("d", "WWW", one)])
+    rows = pl.concat([rows, frame([("e", "LLL", "2.75")])]) if task == "auto" else rows
+    table = clean_labelled(read_raw(rows, COLUMNS), PROTEIN, "refuse", task)
+    assert table.ids[:3] == ["a", "c", "d"]
+    assert counted(table) == {"repeated rows merged": 1}
+
+
+def test_copies_tell_each_other_their_labels_of_several_tasks_in_any_spelling():
+    columns = {"y": ["0.50", "0.5", "1.5", "2"], "z": ["1", None, "0.0", "0"]}
+    rows = pl.DataFrame({"id": list("abcd"), "sequence": ["MKT", "MKT", "GAV", "WWW"]} | columns)
+    raw = read_raw(rows, COLUMNS._replace(label=["y", "z"]))
+    table = clean_labelled(raw, PROTEIN, "refuse", "y=regression,z=binary")
+    assert table.ids == ["a", "c", "d"]
+    assert table.target.values.tolist() == [[0.5, 1], [1.5, 0], [2, 0]]
+    assert counted(table) == {"repeated rows merged": 1}
+
+
+def test_whole_numbers_of_one_column_are_the_same_classes_in_any_spelling():
+    rows = [("a", "MKT", "0"), ("b", "GAV", "1.0"), ("c", "WWW", "0.0"), ("d", "LLL", "1")]
+    target = read(frame(rows)).target
+    assert (target.task, target.labels) == ("binary", ("0", "1"))
+    assert target.values.tolist() == [0, 1, 0, 1]
+    rows = [("a", "MKT", "0"), ("b", "GAV", "1.0"), ("c", "WWW", "0.0"), ("d", "LLL", "2.0")]
+    assert read(frame(rows)).target.labels == ("0", "1", "2")
+    rows = [("a", "MKT", "0.0"), ("b", "GAV", "1.0"), ("c", "WWW", "01")]
+    assert read(frame(rows)).target.labels == ("0.0", "01", "1.0")  # one spelling each: as it was

@@ -17,6 +17,7 @@ from lexome.results.files import hash_file
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.pairs import Content, Pair, are_single, in_one_order, letters_of
+from lexome.training.alike import write_alike
 from lexome.training.raw_table import Raw
 from lexome.training.residue_labels import (
     ResidueReading,
@@ -31,6 +32,7 @@ from lexome.training.tasks import (
     is_multitask,
     read_tasks,
     spell_known,
+    task_kinds,
 )
 
 
@@ -78,6 +80,8 @@ def clean_labelled(
     several = is_multitask(task)
     if residues is not None:
         raw = raw._replace(labels=[_spell_states(column, raw.sequences) for column in raw.labels])
+    else:
+        raw = raw._replace(labels=_write_alike(raw, task))
     kept = _drop_empty(raw, any if several else all, residues is None)
     cleaned, mapped = _clean_contents(raw, kept, alphabet, unknown)
     # "map" leaves nothing of a lone stop sign
@@ -164,6 +168,14 @@ def _spell_states(column: Sequence[object], sequences: Sequence[str]) -> list[ob
         else (None if is_missing(label) else spell(label))
         for label, sequence in zip(column, sequences, strict=True)
     ]
+
+
+def _write_alike(raw: Raw, task: str) -> list[list[object]]:
+    """The label columns, each with one spelling of what is the same."""
+    kinds = task_kinds(task) if is_multitask(task) else {}
+    kind = "auto" if is_multitask(task) or len(raw.labels) > 1 else task
+    both = zip(raw.label_names, raw.labels, strict=True)
+    return [write_alike(column, kinds.get(name, kind)) for name, column in both]
 
 
 def _place(raw: Raw, i: int) -> str:

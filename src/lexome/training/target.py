@@ -161,7 +161,7 @@ def read_target(
     if len(columns) > 1:
         return _several_columns(columns, names, task, rows)
     values, name = columns[0], names[0]
-    numbers = _numbers(values)
+    numbers = read_numbers(values)
     spelled = [spell(value) for value in values]
     distinct = sorted(set(spelled), key=_natural)
     chosen = task if task != "auto" else _guess(distinct, numbers, len(values), name)
@@ -214,8 +214,7 @@ def _guess(
     if len(distinct) == 2:
         return "binary"
     if numbers is not None:
-        whole = bool((numbers == np.round(numbers)).all())
-        if not whole or len(distinct) > MOST_CLASSES_GUESSED:
+        if not is_whole(numbers) or len(distinct) > MOST_CLASSES_GUESSED:
             return "regression"
     elif len(distinct) > max(MOST_CLASSES_GUESSED, num // 10):
         raise InputError(
@@ -254,13 +253,27 @@ def _several_columns(
 
 
 def _separated(spelled: Sequence[str], name: str, guessed: bool) -> Target:
-    separator = next((s for s in SEPARATORS if any(s in text for text in spelled)), ";")
-    sets = [{part.strip() for part in text.split(separator)} - {""} for text in spelled]
+    sets = cut_labels(spelled)
     labels = sorted(set().union(*sets), key=_natural)
     if len(labels) < 2:
         _check_classes(labels, "multilabel", name)
     values = np.array([[label in found for label in labels] for found in sets], dtype=np.int64)
     return Target("multilabel", tuple(labels), values, guessed)
+
+
+def cut_labels(texts: Sequence[str]) -> list[set[str]]:
+    """The labels in each cell of a column, by the first of the separators that it has.
+
+    >>> [sorted(cell) for cell in cut_labels(["b; a", "a"])]
+    [['a', 'b'], ['a']]
+    """
+    separator = next((s for s in SEPARATORS if any(s in text for text in texts)), JOINT)
+    return [{part.strip() for part in text.split(separator)} - {""} for text in texts]
+
+
+def is_whole(numbers: NDArray[np.float64]) -> bool:
+    """Whether all are whole numbers."""
+    return bool((numbers == np.round(numbers)).all())
 
 
 def _check_classes(distinct: Sequence[str], task: str, name: str) -> None:
@@ -291,7 +304,8 @@ def _positive_last(distinct: list[str], positive: str | None, name: str) -> list
     return sorted(distinct, key=lambda label: label == chosen)
 
 
-def _numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+def read_numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+    """The values as numbers; None where one is none."""
     try:
         return np.array([float(value) for value in values])  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -305,7 +319,7 @@ def _finite(
     rows: Sequence[int] | None,
 ) -> NDArray[np.float64]:
     for i, value in enumerate(values if numbers is None else numbers):
-        one = _numbers([value])
+        one = read_numbers([value])
         if one is None or not np.isfinite(one[0]):
             raise InputError(
                 f"label column {name!r}, row {rows[i] if rows else i + 1}",
