@@ -155,4 +155,7 @@ def test_a_collapsed_model_is_told_from_a_working_one():
     assert not is_collapsed("multilabel", [[0.6, 0.4], [0.1, 0.9]])
     assert is_collapsed("regression", [5.0, 5.0001, 5.0])
     assert not is_collapsed("regression", [-1.0, 1.0])
+    far = 1e6 + np.array([0.0, 1.0, 2.0])
+    assert not is_collapsed("regression", far, truth=far)
+    assert is_collapsed("regression", [1e-5, -1e-5, 0.0], truth=[1.0, 0.0, -1.0])
     assert not is_collapsed("binary", [0.1])

@@ -11,8 +11,12 @@ from lexome.errors import InputError
 from lexome.evaluation.clean_metrics import clean_metrics
 from lexome.evaluation.metrics import measure
 from lexome.training.clean import _answers, audit_run
+from lexome.training.finetune import finetune
+from lexome.training.judge_run import judge_run
+from lexome.training.predict import predict
 from lexome.training.run_folder import Run
 from tests.commands import call_main
+from tests.toys import rich_table
 
 
 @pytest.fixture
@@ -83,3 +87,25 @@ def test_classes_and_several_labels_are_read_back() -> None:
     assert truth.tolist() == [[1, 1], [0, 0]]
     assert limits.tolist() == [0.3, 0.5]
     assert measure("multilabel", truth, answers, limits).overall["exact_match"] == 0.0
+
+
+def test_numbers_that_lie_far_from_0_are_written_and_judged_as_the_run_judged_them(tmp_path):
+    table = rich_table(60).with_columns(amount=1e9 + 10 * pl.col("amount"))
+    options = {"split": "column:part", "seeds": 2, "epochs": 2, "dtype": "fp32", "batch_size": 16}
+    run = finetune("new:cnn", table, "amount", output=tmp_path / "run", **options)
+
+    chosen, baseline = audit_run(run.directory).models
+    for judged in (chosen, baseline):
+        for name in ("spearman", "pearson", "r2", "rmse"):
+            own = run.figure(name, model=judged.model)
+            assert judged.metrics.inflated[name] == pytest.approx(own, rel=1e-6)
+    assert not any(any(m["collapsed"].values()) for m in run.metrics["models"] if "collapsed" in m)
+    test = table.filter(part="test")
+    values = predict(run.directory, test)["value"]
+    assert values.n_unique() == test.height
+    again = judge_run(run.directory, test, "amount")["models"]
+    for judged, saved in zip(again, run.metrics["models"], strict=True):
+        figures = saved["parts"]["test"]
+        assert judged["parts"]["test"]["rmse"]["value"] == pytest.approx(figures["rmse"]["value"])
+    kept = pl.read_parquet(run.directory / "answers.parquet").filter(part="test", model="seed 1")
+    assert kept["value"].n_unique() == test.height

@@ -159,3 +159,71 @@ def test_a_guessed_id_column_that_repeats_is_no_id_and_one_called_id_is_refused(
     ]
     with pytest.raises(InputError, match="which row 1 has too"):
         read(pl.DataFrame(rows | {"id": ["x", "x"]}), Columns())
+
+
+def test_lists_of_labels_are_what_they_are_as_text(tmp_path):
+    rows = {"id": list("abcdef"), "sequence": ["MKT", "GAV", "WWW", "LLL", "KKK", "AAA"]}
+    lists = [["x", "y"], ["y"], [None, "z"], [], None, [None]]
+    path = tmp_path / "lists.parquet"
+    pl.DataFrame(rows | {"y": lists}).write_parquet(path)
+    texts = pl.DataFrame(rows | {"y": ["x;y", "y", "z", None, None, None]})
+    columns = COLUMNS._replace(label=["y"])
+    for source in (path, texts):
+        table = clean_labelled(read_raw(source, columns), PROTEIN, "refuse", "multilabel")
+        assert (table.ids, table.target.labels) == (["a", "b", "c"], ("x", "y", "z"))
+        assert table.target.values.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+        assert counted(table) == {"rows without a label dropped": 3}
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([["x;z"], ["x", "y"]], "column 'y', row 1: saw the label 'x;z' in a list"),
+        ([["x"], ["x, y"]], "column 'y', row 2: saw the label 'x, y' in a list"),
+        ([[["x"]], [["y"]]], "saw List(List(String))"),
+        ([{"x": 1}, {"x": 0}], "saw Struct"),
+    ],
+)
+def test_lists_that_cannot_be_labels_are_refused(cells, said):
+    table = pl.DataFrame({"id": ["a", "b"], "sequence": ["MKT", "GAV"], "y": cells})
+    with pytest.raises(InputError) as caught:
+        read_raw(table, COLUMNS._replace(label=["y"]))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "rest"),
+    [
+        ("regression", "0.5", "0.500", "1.25"),
+        ("auto", "0.5", "0.500", "1.25"),
+        ("multilabel", "x;y", "y; x", "x"),
+        ("binary", "1", "1.0", "0"),
+    ],
+)
+def test_copies_with_one_label_in_two_spellings_are_repeats(task, one, other, rest):
+    rows = frame([("a", "MKT", one), ("b", "MKT", other), ("c", "GAV", rest), ("d", "WWW", one)])
+    rows = pl.concat([rows, frame([("e", "LLL", "2.75")])]) if task == "auto" else rows
+    table = clean_labelled(read_raw(rows, COLUMNS), PROTEIN, "refuse", task)
+    assert table.ids[:3] == ["a", "c", "d"]
+    assert counted(table) == {"repeated rows merged": 1}
+
+
+def test_copies_tell_each_other_their_labels_of_several_tasks_in_any_spelling():
+    columns = {"y": ["0.50", "0.5", "1.5", "2"], "z": ["1", None, "0.0", "0"]}
+    rows = pl.DataFrame({"id": list("abcd"), "sequence": ["MKT", "MKT", "GAV", "WWW"]} | columns)
+    raw = read_raw(rows, COLUMNS._replace(label=["y", "z"]))
+    table = clean_labelled(raw, PROTEIN, "refuse", "y=regression,z=binary")
+    assert table.ids == ["a", "c", "d"]
+    assert table.target.values.tolist() == [[0.5, 1], [1.5, 0], [2, 0]]
+    assert counted(table) == {"repeated rows merged": 1}
+
+
+def test_whole_numbers_of_one_column_are_the_same_classes_in_any_spelling():
+    rows = [("a", "MKT", "0"), ("b", "GAV", "1.0"), ("c", "WWW", "0.0"), ("d", "LLL", "1")]
+    target = read(frame(rows)).target
+    assert (target.task, target.labels) == ("binary", ("0", "1"))
+    assert target.values.tolist() == [0, 1, 0, 1]
+    rows = [("a", "MKT", "0"), ("b", "GAV", "1.0"), ("c", "WWW", "0.0"), ("d", "LLL", "2.0")]
+    assert read(frame(rows)).target.labels == ("0", "1", "2")
+    rows = [("a", "MKT", "0.0"), ("b", "GAV", "1.0"), ("c", "WWW", "01")]
+    assert read(frame(rows)).target.labels == ("0.0", "01", "1.0")  # one spelling each: as it was

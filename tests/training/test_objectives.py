@@ -180,3 +180,17 @@ def test_shifted_probabilities_are_calibrated_where_the_drawn_ones_are_not():
     assert learnt == pytest.approx(truth, abs=1e-5)
     assert learnt.mean() == pytest.approx(label.mean(), abs=0.01)
     assert (1 / (1 + np.exp(-logit))).mean() > 3 * label.mean()
+
+
+def test_numbers_that_lie_far_from_0_keep_what_tells_them_apart():
+    values = 1e9 + np.array([0.0, 0.5, 1.0, 2.5])
+    made = objective(Target("regression", (), values, False))
+    near = objective(Target("regression", (), values - 1e9, False))
+    outputs = torch.tensor([[0.1], [-0.7], [0.3], [0.2]])
+
+    expected = float(loss_sum(near, outputs, values - 1e9))
+    assert float(loss_sum(made, outputs, values)) == pytest.approx(expected, rel=1e-6)
+    found = read_outputs(made, outputs)
+    assert found.dtype == np.float64
+    assert found - 1e9 == pytest.approx(read_outputs(near, outputs), abs=1e-6)
+    assert read_outputs(near, outputs).dtype == np.float32

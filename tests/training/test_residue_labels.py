@@ -52,6 +52,31 @@ def test_labels_of_digits_keep_their_zeros(tmp_path):
     assert found.target.residues.texts == ["0010", "0001"]
 
 
+def test_a_blank_is_a_state_where_the_label_is_as_long_as_its_sequence(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [
+        "MKTA, HE ",
+        "WYWY,    ",
+        "WWYY,EH  ",
+        "YYWW, EH",
+        "MM,NA",
+        "MMM,",
+        "MMMM,NA",
+        "LLL,HHE  ",
+    ]
+    path.write_text("\n".join(["sequence,label", *rows]) + "\n")
+    raw = read_raw(path, Columns())
+    with pytest.raises(InputError, match="a label of 2 letters for a sequence of 4"):
+        clean_labelled(raw, ALPHABETS["protein"], residues=ResidueReading())
+    raw.labels[0][3] = "  EH"
+    found = clean_labelled(raw, ALPHABETS["protein"], residues=ResidueReading())
+    assert found.target.residues.texts == [" HE ", "    ", "EH  ", "  EH", "NA", "HHE"]
+    assert found.target.labels == (" ", "A", "E", "H", "N")
+    alike = [("MK", " H"), ("MK", "H "), ("WY", "HE")]
+    dropped = [c.number for c in read(alike).cleaning if "conflicting" in c.what]
+    assert dropped == [2]
+
+
 def test_a_stop_sign_that_is_removed_takes_its_label_with_it():
     found = read([("MKT*", "HHEC")], unknown="map")
     assert found.sequences == ["MKT"]

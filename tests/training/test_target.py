@@ -56,6 +56,11 @@ def test_several_columns_are_one_label_each():
     assert target.values.tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
+def test_several_columns_whose_names_could_not_be_told_apart_in_a_cell_are_refused():
+    with pytest.raises(InputError, match="saw a ';' in the name 'GO:1;membrane'"):
+        read_target([["1", "0"], ["0", "1"]], ["mito", "GO:1;membrane"])
+
+
 @pytest.mark.parametrize(
     ("values", "task", "said"),
     [
@@ -64,6 +69,9 @@ def test_several_columns_are_one_label_each():
         (["1.5", "x"], "regression", "row 2: saw 'x'"),
         ([1.0, float("nan")], "regression", "row 2: saw nan"),
         ([2.0, 2.0], "regression", "saw one value only"),
+        ([1e200, 2e200], "regression", "saw values of up to 2e+200"),
+        ([1e-40, 2e-40], "regression", "saw values of up to 2e-40"),
+        ([1e17, 1e17 + 64], "regression", "differ by 64 at most"),
         ([f"text {i}" for i in range(99)], "auto", "99 different texts in 99 rows"),
         (["a", "b"], "ranking", "task: saw 'ranking'"),
     ],

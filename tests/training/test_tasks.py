@@ -157,6 +157,15 @@ def test_bad_tasks_cost_one_clear_error(name, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_tasks_that_would_overwrite_each_others_answers_are_refused(tmp_path):
+    table = task_table(60).rename({"kind": "site", "has_w": "site_wet"})
+    with pytest.raises(InputError) as problem:
+        finetune("new:cnn", table, ["site", "site_wet"], output=tmp_path / "r", **QUICK)
+    said = "'site' and 'site_wet', whose answers would both be 'probability_site_wet'"
+    assert said in str(problem.value)
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_constant_task_and_a_class_that_training_lacks_are_named(tmp_path: Path):
     table = task_table(80)
     constant = table.with_columns(amount=pl.lit(0.5))

@@ -255,17 +255,24 @@ def _correlation(
 
 
 def is_collapsed(
-    task: Task, prediction: ArrayLike, threshold: ArrayLike = 0.5, spread: float = 1e-3
+    task: Task,
+    prediction: ArrayLike,
+    threshold: ArrayLike = 0.5,
+    spread: float = 1e-3,
+    truth: ArrayLike | None = None,
 ) -> bool:
     """True for a model that gives every row the same answer, or nearly the same number.
 
     Collapsed is: one class for all rows (multi-label: the same set of labels for all rows), or
     a standard deviation of the predicted values below `spread` in every column (regression:
-    below `spread` times the size of the values). One row alone is never called collapsed.
+    below `spread` times that of the truth; where no truth is given, times the size of the
+    values). One row alone is never called collapsed.
     """
     values = np.asarray(prediction, np.float64)
     if len(values) < 2:
         return False
+    if task == "regression" and truth is not None:
+        return bool(values.std() <= spread * np.std(np.asarray(truth, np.float64)))
     if task == "regression":
         return bool(values.std() <= spread * max(float(np.abs(values).mean()), 1e-12))
     called = values.argmax(axis=1) if task == "multiclass" else decide(values, threshold)

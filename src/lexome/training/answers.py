@@ -45,14 +45,18 @@ def write_answers(
     groups: Groups,
     notes: dict[str, Any],
 ) -> None:
-    """A long table in float32: a row for each held-out sequence and seed, and for the baseline."""
+    """A long table: a row for each held-out sequence and seed, and for the baseline.
+
+    Answers are float32, or float64 where these are numbers that lie far from 0.
+    """
+    kind = np.float64 if table.target.is_far else np.float32
     labels = truth_labels(table.target)
     if table.target.task == "regression":
         labels = [repr(float(value)) for value in table.target.values]
     frames = []
     for model in (m for m in judged if m.kind in ("seed", "baseline")):
         for part in groups:
-            rows, found = getattr(parts, part), np.asarray(model.answers[part], np.float32)
+            rows, found = getattr(parts, part), np.asarray(model.answers[part], kind)
             frame = {
                 "model": [model.name] * len(rows),
                 "row": table.rows[rows],

@@ -82,11 +82,18 @@ def predict_mean(
 
 
 def decide_labels(
-    task: str, labels: Sequence[str], answers_N: NDArray[Any], threshold: Threshold
+    task: str,
+    labels: Sequence[str],
+    answers_N: NDArray[Any],
+    threshold: Threshold,
+    exact: bool = False,
 ) -> list[str]:
-    """The label that each answer stands for, as text; several are joined by ";"."""
+    """The label that each answer stands for, as text; several are joined by ";".
+
+    Numbers have 6 digits, or with `exact` all that they need.
+    """
     if task == "regression":
-        return [f"{value:.6g}" for value in answers_N]
+        return [spell_number(value, exact) for value in answers_N]
     if task == "multiclass":
         return [labels[k] for k in answers_N.argmax(-1)]
     called = decide(answers_N, 0.5 if threshold is None else threshold)
@@ -105,10 +112,19 @@ def truth_labels(target: Target) -> list[str]:
         cells = [np.where(k, t, "") for k, t in zip(known, each, strict=True)]
         return [";".join(row) for row in zip(*cells, strict=True)]
     if target.task == "regression":
-        return [f"{value:.6g}" for value in target.values]
+        return [spell_number(value, target.is_far) for value in target.values]
     if target.task == "multilabel":
         return [";".join(np.array(target.labels)[row.astype(bool)]) for row in target.values]
     return [target.labels[i] for i in target.values]
+
+
+def spell_number(value: float, exact: bool) -> str:
+    """A number in 6 digits, or in as many as it takes to read the same number again.
+
+    >>> spell_number(1000000.25, False), spell_number(1000000.25, True)
+    ('1e+06', '1000000.25')
+    """
+    return repr(float(value)) if exact else f"{value:.6g}"
 
 
 def label_keys(target: Target) -> list[str]:

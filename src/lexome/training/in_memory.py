@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 from lexome.errors import InputError
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
-from lexome.training.target import Target
+from lexome.training.target import Target, check_numbers
 
 
 def read_texts(X: Any) -> list[str]:
@@ -154,6 +154,7 @@ def read_numbers(y: Any) -> Target:
     if numbers_N.min() == numbers_N.max():
         seen = f"one value only ({numbers_N[0]:.6g}) in {count_samples(len(numbers_N))}"
         raise InputError("y", seen, "values that differ", "another y")
+    check_numbers(numbers_N, "y")
     return Target("regression", (), numbers_N, False)
 
 

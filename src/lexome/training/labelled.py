@@ -17,6 +17,7 @@ from lexome.results.files import hash_file
 from lexome.sequence.alphabet import Alphabet, UnknownPolicy, clean_sequence
 from lexome.sequence.letter_counts import LetterCounts
 from lexome.sequence.pairs import Content, Pair, are_single, in_one_order, letters_of
+from lexome.training.alike import write_alike
 from lexome.training.raw_table import Raw
 from lexome.training.residue_labels import (
     ResidueReading,
@@ -31,6 +32,7 @@ from lexome.training.tasks import (
     is_multitask,
     read_tasks,
     spell_known,
+    task_kinds,
 )
 
 
@@ -76,7 +78,11 @@ def clean_labelled(
             cannot be read, or one class only.
     """
     several = is_multitask(task)
-    kept = _drop_empty(raw, any if several else all)
+    if residues is not None:
+        raw = raw._replace(labels=[_spell_states(column, raw.sequences) for column in raw.labels])
+    else:
+        raw = raw._replace(labels=_write_alike(raw, task))
+    kept = _drop_empty(raw, any if several else all, residues is None)
     cleaned, mapped = _clean_contents(raw, kept, alphabet, unknown)
     # "map" leaves nothing of a lone stop sign
     kept = [i for i, content in zip(kept, cleaned, strict=True) if all(letters_of(content))]
@@ -86,7 +92,8 @@ def clean_labelled(
     if residues is not None:
         assert are_single(sequences)  # settings refuse pairs here
         raw, kept, sequences = _learnable(raw, kept, sequences, residues)
-    labels = [[spell(column[i]) for column in raw.labels] for i in kept]
+    told: Callable[[object], str] = spell if residues is None else str  # a blank may be a label
+    labels = [[told(column[i]) for column in raw.labels] for i in kept]
     split = None if raw.split is None else [raw.split[i] for i in kept]
     keys = [in_one_order(content) if raw.symmetric else content for content in sequences]
     if several:
@@ -134,13 +141,41 @@ def clean_labelled(
     )
 
 
-def _drop_empty(raw: Raw, enough: Callable[[Iterable[bool]], bool] = all) -> list[int]:
+def _drop_empty(
+    raw: Raw, enough: Callable[[Iterable[bool]], bool] = all, words: bool = True
+) -> list[int]:
+    """Rows with a sequence and labels; without `words` a label is missing where it is None."""
+
+    def missing(label: object) -> bool:
+        return is_missing(label) if words else label is None
+
     labelled = zip(raw.sequences, zip(*raw.labels, strict=True), strict=True)
     return [
         i
         for i, (sequence, labels) in enumerate(labelled)
-        if sequence and enough(not is_missing(label) for label in labels)
+        if sequence and enough(not missing(label) for label in labels)
     ]
+
+
+def _spell_states(column: Sequence[object], sequences: Sequence[str]) -> list[object]:
+    """Labels of residues as text, None where there is none.
+
+    A blank is a state, as DSSP has it, where the label is as long as its sequence with it.
+    """
+    return [
+        label
+        if isinstance(label, str) and label and len(label) == len(sequence)
+        else (None if is_missing(label) else spell(label))
+        for label, sequence in zip(column, sequences, strict=True)
+    ]
+
+
+def _write_alike(raw: Raw, task: str) -> list[list[object]]:
+    """The label columns, each with one spelling of what is the same."""
+    kinds = task_kinds(task) if is_multitask(task) else {}
+    kind = "auto" if is_multitask(task) or len(raw.labels) > 1 else task
+    both = zip(raw.label_names, raw.labels, strict=True)
+    return [write_alike(column, kinds.get(name, kind)) for name, column in both]
 
 
 def _place(raw: Raw, i: int) -> str:
@@ -155,7 +190,7 @@ def _learnable(
     columns = []
     for column in raw.labels:
         fitting = fit_labels(
-            [spell(column[i]) for i in kept], [raw.sequences[i] for i in kept], sequences, places
+            [str(column[i]) for i in kept], [raw.sequences[i] for i in kept], sequences, places
         )
         columns.append([*column])
         for i, text in zip(kept, fitting, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lexome.errors import InputError
-from lexome.training.target import Target
+from lexome.training.target import Target, lie_far
 
 
 class Objective(NamedTuple):
@@ -32,6 +32,11 @@ class Objective(NamedTuple):
     def num_outputs(self) -> int:
         """Numbers that one task of several gives for each row."""
         return len(self.labels) if self.task == "multiclass" else 1
+
+    @property
+    def is_far(self) -> bool:
+        """Whether these are numbers that 32 bits cannot tell apart: read in 64 bits then."""
+        return self.task == "regression" and lie_far(self.mean, self.scale)
 
 
 def check_loss(task: str, loss: str, weighting: str) -> None:
@@ -102,6 +107,10 @@ def loss_sum(objective: Objective, outputs_SC: Tensor, targets: NDArray[Any]) ->
     outputs_SC = outputs_SC.float()
     if objective.parts:
         return _sum_of_tasks(objective, outputs_SC, targets)
+    if objective.is_far:
+        wanted = (targets - objective.mean) / objective.scale
+        wanted_S = torch.from_numpy(wanted.astype(np.float32)).to(outputs_SC.device)
+        return F.mse_loss(outputs_SC[:, 0], wanted_S, reduction="sum")
     truth = torch.from_numpy(np.ascontiguousarray(targets)).to(outputs_SC.device)
     weights = objective.class_weights
     if weights is not None:
@@ -150,8 +159,11 @@ def _focal_classes(
     return -(share_SC * rest_SC.pow(gamma) * log_SC).sum()
 
 
-def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32]:
-    """Probabilities (N,) or (N, K), or values (N,), from a network's outputs."""
+def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[Any]:
+    """Probabilities (N,) or (N, K), or values (N,), from a network's outputs.
+
+    They are float32; values that lie far from 0 beside their spread are float64.
+    """
     outputs_NC = outputs_NC.float()
     if objective.parts:
         blocks = torch.split(outputs_NC, [part.num_outputs for part in objective.parts], dim=1)
@@ -160,6 +172,8 @@ def read_outputs(objective: Objective, outputs_NC: Tensor) -> NDArray[np.float32
             for part, block in zip(objective.parts, blocks, strict=True)
         ]
         return np.concatenate(found, axis=1)
+    if objective.is_far:
+        outputs_NC = outputs_NC.double()
     if objective.task == "regression":
         return (outputs_NC[:, 0] * objective.scale + objective.mean).numpy()
     if objective.task == "multiclass":

@@ -227,7 +227,8 @@ def _answer(fitted: Fitted, records: list[Any], unknown: UnknownPolicy, positive
     if fitted.objective.parts:
         columns, called = task_answers(fitted, found), []
     else:
-        columns = answers_of(fitted.task, fitted.labels, found, fitted.threshold, lengths)
+        limit, exact = fitted.threshold, fitted.objective.is_far
+        columns = answers_of(fitted.task, fitted.labels, found, limit, lengths, exact)
         called = columns.pop("prediction")
     if fitted.task == "binary":  # here nothing else says what is probable, and from when it counts
         threshold = round_figures(np.full(len(ids), fitted.threshold))

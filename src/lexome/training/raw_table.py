@@ -11,7 +11,7 @@ from lexome.io.roles import find_column, guess_column
 from lexome.io.sources import can_be_read_twice, is_table
 from lexome.io.tables import open_table, table_columns
 from lexome.results.types import ColumnChoice
-from lexome.training.target import spell
+from lexome.training.target import JOINT, SEPARATORS, spell
 
 
 class Columns(NamedTuple):
@@ -114,12 +114,35 @@ def read_raw(source: Any, asked: Columns) -> Raw:
         else [f"row_{i + 1}" for i in range(num)],
         has_ids=id_column is not None,
         label_names=[choice.name for choice in labels],
-        labels=[frame[choice.name].to_list() for choice in labels],
+        labels=[_cells(frame[choice.name], where) for choice in labels],
         split=values,
         seconds=[_text(v) for v in frame[second.name].to_list()] if second else None,
         symmetric=asked.symmetric,
         blocks=blocks,
     )
+
+
+def _cells(column: pl.Series, where: str) -> list[object]:
+    """Labels as they stand; lists of them as text with ";" between, as other tables have it.
+
+    An empty list, or one of nulls alone, says that there is no label.
+    """
+    if not column.dtype.is_nested():
+        return column.to_list()
+    where = f"{where}, column {column.name!r}"
+    inner = getattr(column.dtype, "inner", None)
+    if inner is None or inner.is_nested():
+        raise InputError(where, str(column.dtype), "texts, numbers or lists of them", "one field")
+    lists = [[] if cell is None else list(cell) for cell in column.to_list()]
+    known = [[spell(v) for v in cell if v is not None and v == v] for cell in lists]
+    # where no cell has two labels, a further separator within one would be taken for it
+    meant = JOINT if any(len(cell) > 1 for cell in known) else SEPARATORS
+    for row, cell in enumerate(known, start=1):
+        for item in cell:
+            if any(one in item for one in meant):
+                seen, expected = f"the label {item!r} in a list", f"none with {' '.join(meant)}"
+                raise InputError(f"{where}, row {row}", seen, expected, "another spelling")
+    return [JOINT.join(cell) or None for cell in known]
 
 
 # Guessed columns of these names must hold each id once; others, such as genes, may repeat.

@@ -78,12 +78,8 @@ def _judge_target(
     entries = []
     for model in judged:
         entry = _entry(model.name, model.kind, model.threshold, measured([model]), target)
-        limit = or_half(model.threshold)
         entry["collapsed"] = {
-            part: bool(collapsed_tasks(target, model, part, is_collapsed))
-            if target.subs
-            else is_collapsed(target.kind, model.answers[part], limit)
-            for part in groups
+            part: _has_collapsed(target, model, part, rows_of[part]) for part in groups
         }
         entries.append(entry)
     seeds = [model for model in judged if model.kind == "seed"]
@@ -126,10 +122,11 @@ def write_predictions(
                 made = (truth_labels, answers_of)
                 frames.append(task_frame(target, rows, shared, model, part, *made))
                 continue
+            limit, exact = model.threshold, target.is_far
             frame = {
                 **shared,
                 "label": truth[rows].tolist(),
-                **answers_of(target.task, target.labels, found, model.threshold, lengths),
+                **answers_of(target.task, target.labels, found, limit, lengths, exact),
             }
             frames.append(pl.DataFrame(frame))
     write_table(pl.concat(frames, how="diagonal"), path, notes)
@@ -141,14 +138,15 @@ def answers_of(
     found: NDArray[Any],
     threshold: Threshold,
     lengths: NDArray[np.int64] | None = None,
+    exact: bool = False,
 ) -> dict[str, Any]:
     """The numbers of `answer_columns` and the prediction, a row a sequence.
 
     Where residues are answered, `lengths` are how many each row has: its numbers are lists then,
     and its prediction is a text of one letter a residue.
     """
-    columns: dict[str, Any] = dict(answer_columns(task, labels, found))
-    called = decide_labels(task, labels, found, threshold)
+    columns: dict[str, Any] = dict(answer_columns(task, labels, found, exact))
+    called = decide_labels(task, labels, found, threshold, exact)
     if lengths is not None:
         columns = {name: as_lists(values, lengths) for name, values in columns.items()}
         called = as_texts(called, lengths)
@@ -162,13 +160,14 @@ def length_columns(contents: Sequence[Content]) -> dict[str, list[int]]:
 
 
 def answer_columns(
-    task: str, labels: tuple[str, ...], found: NDArray[Any]
+    task: str, labels: tuple[str, ...], found: NDArray[Any], exact: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """The numbers of a prediction as columns: value, probability, or one probability a label.
 
-    They are rounded to what can be read; whatever decides or compares takes them before.
+    They are rounded to what can be read; whatever decides or compares takes them before. With
+    `exact` they are not: of numbers that lie far from 0, 6 digits would all be the same.
     """
-    values = round_figures(found)
+    values = np.asarray(found, np.float64) if exact else round_figures(found)
     if task == "regression":
         return {"value": values}
     if task == "binary":
@@ -301,15 +300,20 @@ def find_warnings(
     part = "test" if len(parts.test) else "validation"
     for model in judged:
         if target.subs:
-            names = collapsed_tasks(target, model, part, is_collapsed)
+            names = collapsed_tasks(target, model, part, getattr(parts, part), _has_collapsed)
             found += [f"{model.name} gives one answer of {name} to all." for name in names]
-        elif is_collapsed(target.kind, model.answers[part], or_half(model.threshold)):
+        elif _has_collapsed(target, model, part, getattr(parts, part)):
             found.append(
                 f"{model.name} has collapsed: one answer to (nearly) every {target.unit} of the "
                 f"{part} part, so its figures say nothing of the method. A smaller learning rate, "
                 "more epochs or --class-weights balanced may help."
             )
     return found
+
+
+def _has_collapsed(target: Target, model: Judged, part: str, rows: NDArray[np.int64]) -> bool:
+    limit, truth = or_half(model.threshold), target.truth(rows)
+    return is_collapsed(target.kind, model.answers[part], limit, truth=truth)
 
 
 def why_not_calibrated(task: str, recipe: TrainRecipe) -> str:

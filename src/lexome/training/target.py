@@ -20,10 +20,14 @@ from lexome.training.residue_labels import (
 )
 
 POSITIVE_NAMES = ("1", "1.0", "true", "yes", "positive", "pos", "+")
-SEPARATORS = (";", "|", ",")
+JOINT = ";"  # between the labels of a row, where they are written
+SEPARATORS = (JOINT, "|", ",")
 # More distinct numbers than this are measurements, not classes.
 MOST_CLASSES_GUESSED = 20
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null"})
+FAR = 100  # spreads from 0, from where on numbers lose digits that tell them apart in 32 bits
+LARGEST = 1e30  # training squares in 32 bits
+LEAST_SPREAD = 1e-12  # of the size of numbers: what differs by less is rounding
 
 
 class Target(NamedTuple):
@@ -56,6 +60,14 @@ class Target(NamedTuple):
         if self.subs:
             return "tasks"
         return "sequence" if self.residues is None else "residue"
+
+    @property
+    def is_far(self) -> bool:
+        """Whether these are numbers that `lie_far` from 0: answers to them are not rounded."""
+        if self.task != "regression":
+            return False
+        values = self.values if self.known is None else self.values[self.known]
+        return lie_far(float(values.mean()), float(values.std()))
 
     def truth(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The values of some rows; of residues those that are not ignored."""
@@ -96,6 +108,15 @@ class Target(NamedTuple):
         if self.residues is None:
             return self.values
         return count_classes(self.values, self.residues, len(self.labels))
+
+
+def lie_far(mean: float, spread: float) -> bool:
+    """Whether numbers differ by so little beside their size that 32 bits, or 6 digits, lose it.
+
+    >>> lie_far(310.0, 12.0), lie_far(1e6, 1.0)
+    (False, True)
+    """
+    return abs(mean) > FAR * spread
 
 
 def is_missing(value: object) -> bool:
@@ -140,7 +161,7 @@ def read_target(
     if len(columns) > 1:
         return _several_columns(columns, names, task, rows)
     values, name = columns[0], names[0]
-    numbers = _numbers(values)
+    numbers = read_numbers(values)
     spelled = [spell(value) for value in values]
     distinct = sorted(set(spelled), key=_natural)
     chosen = task if task != "auto" else _guess(distinct, numbers, len(values), name)
@@ -193,8 +214,7 @@ def _guess(
     if len(distinct) == 2:
         return "binary"
     if numbers is not None:
-        whole = bool((numbers == np.round(numbers)).all())
-        if not whole or len(distinct) > MOST_CLASSES_GUESSED:
+        if not is_whole(numbers) or len(distinct) > MOST_CLASSES_GUESSED:
             return "regression"
     elif len(distinct) > max(MOST_CLASSES_GUESSED, num // 10):
         raise InputError(
@@ -213,6 +233,10 @@ def _several_columns(
         raise InputError(
             "task", f"{task} with {len(columns)} label columns", "multilabel", "one `--label`"
         )
+    joined = next((name for name in names if JOINT in name), None)
+    if joined is not None:  # labels of a row are written with it between them
+        seen = f"a {JOINT!r} in the name {joined!r}"
+        raise InputError("label columns", seen, f"names without {JOINT!r}", "another name")
     values = np.zeros((len(columns[0]), len(columns)), dtype=np.int64)
     for k, (column, name) in enumerate(zip(columns, names, strict=True)):
         for i, value in enumerate(column):
@@ -229,13 +253,27 @@ def _several_columns(
 
 
 def _separated(spelled: Sequence[str], name: str, guessed: bool) -> Target:
-    separator = next((s for s in SEPARATORS if any(s in text for text in spelled)), ";")
-    sets = [{part.strip() for part in text.split(separator)} - {""} for text in spelled]
+    sets = cut_labels(spelled)
     labels = sorted(set().union(*sets), key=_natural)
     if len(labels) < 2:
         _check_classes(labels, "multilabel", name)
     values = np.array([[label in found for label in labels] for found in sets], dtype=np.int64)
     return Target("multilabel", tuple(labels), values, guessed)
+
+
+def cut_labels(texts: Sequence[str]) -> list[set[str]]:
+    """The labels in each cell of a column, by the first of the separators that it has.
+
+    >>> [sorted(cell) for cell in cut_labels(["b; a", "a"])]
+    [['a', 'b'], ['a']]
+    """
+    separator = next((s for s in SEPARATORS if any(s in text for text in texts)), JOINT)
+    return [{part.strip() for part in text.split(separator)} - {""} for text in texts]
+
+
+def is_whole(numbers: NDArray[np.float64]) -> bool:
+    """Whether all are whole numbers."""
+    return bool((numbers == np.round(numbers)).all())
 
 
 def _check_classes(distinct: Sequence[str], task: str, name: str) -> None:
@@ -266,7 +304,8 @@ def _positive_last(distinct: list[str], positive: str | None, name: str) -> list
     return sorted(distinct, key=lambda label: label == chosen)
 
 
-def _numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+def read_numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+    """The values as numbers; None where one is none."""
     try:
         return np.array([float(value) for value in values])  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -280,7 +319,7 @@ def _finite(
     rows: Sequence[int] | None,
 ) -> NDArray[np.float64]:
     for i, value in enumerate(values if numbers is None else numbers):
-        one = _numbers([value])
+        one = read_numbers([value])
         if one is None or not np.isfinite(one[0]):
             raise InputError(
                 f"label column {name!r}, row {rows[i] if rows else i + 1}",
@@ -289,11 +328,35 @@ def _finite(
                 "`--task multiclass`, or to mend the row",
             )
     assert numbers is not None
-    if numbers.min() == numbers.max():
-        raise InputError(
-            f"label column {name!r}", "one value only", "values that differ", "another column"
-        )
+    check_numbers(numbers, f"label column {name!r}")
     return numbers
+
+
+def check_numbers(numbers: NDArray[np.float64], where: str) -> None:
+    """Refuse finite numbers from which nothing can be learned.
+
+    Raises:
+        InputError: one value only, values whose squares are too large or too small to be computed
+            with, or that differ by rounding alone.
+    """
+    low, high = float(numbers.min()), float(numbers.max())
+    size = max(abs(low), abs(high))
+    if low == high:
+        raise InputError(where, "one value only", "values that differ", "another column")
+    if size > LARGEST or size < 1 / LARGEST:
+        raise InputError(
+            where,
+            f"values of up to {size:g}",
+            f"the largest between {1 / LARGEST:g} and {LARGEST:g}",
+            "another unit, or their logarithms",
+        )
+    if high - low < LEAST_SPREAD * size:
+        raise InputError(
+            where,
+            f"values around {size:g} that differ by {high - low:.3g} at most",
+            f"differences beyond rounding, {LEAST_SPREAD:g} of their size",
+            "to take off what is common to all",
+        )
 
 
 def _natural(label: str) -> tuple[int, float, str]:

@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lexome.training.fit import or_half
 from lexome.training.judged import Judged
 from lexome.training.target import Target
-from lexome.training.tasks import sub_answers
+from lexome.training.tasks import number_columns, sub_answers
 from lexome.training.units import UNITS
 
 
@@ -77,7 +76,8 @@ def task_frame(
         here = np.flatnonzero(sub.known[rows]).tolist()
         one = judged_task(target, [model], index)[0]
         truth = np.array(texts(sub), dtype=object)[rows][here].tolist()
-        answers = answers_of(sub.task, sub.labels, one.answers[part][here], one.threshold)
+        found = one.answers[part][here]
+        answers = answers_of(sub.task, sub.labels, found, one.threshold, exact=sub.is_far)
         columns = {key: [values[i] for i in here] for key, values in shared.items()}
         frames.append(
             pl.DataFrame({**columns, "task": [name] * len(here), "label": truth, **answers})
@@ -109,10 +109,10 @@ def wide_columns(
             columns[f"prediction_{name}"] = made["value"]
             continue
         if task == "binary":
-            columns[f"probability_{name}"] = made["probability"]
-            columns[f"threshold_{name}"] = np.full(len(found), float(f"{limit:.6g}"))
+            written = [made["probability"], np.full(len(found), float(f"{limit:.6g}"))]
         else:
-            columns |= {f"probability_{name}_{k}": found[:, i] for i, k in enumerate(labels)}
+            written = list(found.T)
+        columns |= zip(number_columns(name, task, labels), written, strict=True)
         columns[f"prediction_{name}"] = called
     return columns
 
@@ -133,12 +133,16 @@ def describe_tasks(target: Target) -> list[dict[str, Any]]:
 
 
 def collapsed_tasks(
-    target: Target, model: Judged, part: str, is_collapsed: Callable[..., bool]
+    target: Target,
+    model: Judged,
+    part: str,
+    rows: NDArray[np.int64],
+    has_collapsed: Callable[..., bool],
 ) -> list[str]:
     """The tasks to which a model gives everyone the same answer."""
     found = []
     for index, (name, sub) in enumerate(zip(target.labels, target.subs, strict=True)):
         one = judged_task(target, [model], index)[0]
-        if is_collapsed(sub.task, one.answers[part], or_half(one.threshold)):
+        if has_collapsed(sub, one, part, rows):
             found.append(name)
     return found

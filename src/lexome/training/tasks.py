@@ -146,7 +146,34 @@ def read_tasks(
         values = np.zeros(len(column), one.values.dtype)
         values[some] = one.values
         subs.append(one._replace(values=values, known=known_N))
+    _check_outputs(names, subs)
     return join_tasks(names, subs)
+
+
+def number_columns(name: str, task: str, labels: Sequence[str]) -> list[str]:
+    """The columns that `predict` writes of a task beside its prediction.
+
+    >>> number_columns("site", "multiclass", ["a", "b"]), number_columns("pI", "regression", [])
+    (['probability_site_a', 'probability_site_b'], [])
+    """
+    if task == "binary":
+        return [f"probability_{name}", f"threshold_{name}"]
+    return [f"probability_{name}_{label}" for label in labels]
+
+
+def _check_outputs(names: Sequence[str], subs: Sequence[Target]) -> None:
+    """Refuse tasks of which one would overwrite what is written of another."""
+    owner: dict[str, str] = {}
+    for name, sub in zip(names, subs, strict=True):
+        for column in number_columns(name, sub.task, sub.labels):
+            if column in owner:
+                raise InputError(
+                    "label columns",
+                    f"{owner[column]!r} and {name!r}, whose answers would both be {column!r}",
+                    "names that differ together with those of the classes",
+                    "another name for one of them",
+                )
+            owner[column] = name
 
 
 def join_tasks(names: Sequence[str], subs: Sequence[Target]) -> Target:
