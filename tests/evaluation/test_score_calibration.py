@@ -175,3 +175,15 @@ def test_what_is_no_pair_of_classes_is_refused(table: Path, tmp_path: Path) -> N
         read_rows(str(table), "score", "kind", positive="bad")
     with pytest.raises(InputError, match="no saved calibration"):
         load_calibration(tmp_path)
+
+
+def test_which_way_scores_rise_does_not_depend_on_the_order_of_tied_rows() -> None:
+    """Sixty of 400 positives and ten of 400 negatives are at -1, all others at 0: it falls."""
+    truth = np.repeat([0, 1], 400)
+    score = np.zeros(800)
+    score[:10] = score[400:460] = -1
+    for order in (np.arange(800), np.arange(800)[::-1]):
+        found = fit_calibration(truth[order], score[order])
+        assert found.figures["auroc"].value == pytest.approx(0.5625)
+        isotonic = fit_calibrator(truth[order], score[order], "isotonic")
+        assert calibrate(isotonic, [-1])[0] > calibrate(isotonic, [0])[0]

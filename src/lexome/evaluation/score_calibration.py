@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.isotonic import isotonic_regression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -173,8 +174,8 @@ def _fit_isotonic(truth_N: Ints, score_N: Floats) -> tuple[tuple[float, ...], tu
 
 
 def _rises(truth_N: Ints, score_N: Floats) -> bool:
-    """Whether higher scores mean more positives: by their mean rank."""
-    ranks = np.argsort(np.argsort(score_N, kind="stable"), kind="stable")
+    """Whether higher scores mean more positives: by their mean rank, which equal scores share."""
+    ranks = rankdata(score_N)
     return bool(ranks[truth_N == 1].mean() >= ranks[truth_N == 0].mean())
 
 
