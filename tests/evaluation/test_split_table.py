@@ -133,6 +133,7 @@ REFUSED = [
     ({"split": "block:"}, "block:POSITION"),
     ({"split": "random", "folds": 1}, "at least 2"),
     ({"split": "random", "parts": (0.5, 0.2)}, "add up to 1"),
+    ({"split": "random", "parts": (float("nan"), 0.5, 0.5)}, "add up to 1"),
     ({"split": "random", "train": ["1"]}, "--split column:NAME"),
     ({"split": "random", "stratify": "holes"}, "row 3, column 'holes'"),
     ({"split": "cluster", "clusters": "mmseqs2"}, "misses reverse complements"),

@@ -125,7 +125,8 @@ def test_random_parts_do_not_follow_the_order_of_the_rows():
 
 
 def test_fractions_must_add_up():
-    for fractions in [(0.7, 0.1, 0.1), (1.2, -0.4, 0.2), (0.0, 0.5, 0.5)]:
+    nothing = float("nan")
+    for fractions in [(0.7, 0.1, 0.1), (1.2, -0.4, 0.2), (0.0, 0.5, 0.5), (nothing, 0.5, 0.5)]:
         with pytest.raises(InputError, match="add up to 1"):
             split_random([0, 1], fractions)
 

@@ -172,7 +172,9 @@ def _parse(spelled: str, parts: Sequence[float], folds: int | None, listed: bool
         )
     shares = (parts[0], 0.0, parts[1]) if len(parts) == 2 else tuple(parts)
     wanted = np.asarray(shares, np.float64)
-    if wanted.shape != (3,) or wanted.min() < 0 or abs(wanted.sum() - 1) > 1e-6 or not wanted[0]:
+    if wanted.shape != (3,) or not (
+        wanted.min() >= 0 and abs(wanted.sum() - 1) <= 1e-6 and wanted[0]
+    ):
         raise InputError(
             "--parts", ",".join(map(str, parts)),
             "shares of train, validation and test (or train and test) that add up to 1",

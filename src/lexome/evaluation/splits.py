@@ -234,7 +234,9 @@ def check_parts(
 
 def _checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
     wanted = np.asarray(fractions, np.float64)
-    if wanted.shape != (3,) or wanted.min() < 0 or abs(wanted.sum() - 1) > 1e-6 or not wanted[0]:
+    if wanted.shape != (3,) or not (
+        wanted.min() >= 0 and abs(wanted.sum() - 1) <= 1e-6 and wanted[0]
+    ):
         raise InputError(
             "split fractions",
             str(tuple(fractions)),
