@@ -42,6 +42,13 @@ def test_the_audit_counts_either_sequence_and_the_swapped_pair_is_the_same_pair(
     assert listed == [("a", "d", True, False), ("b", "e", False, None)]
 
 
+def test_the_sixth_copy_of_a_pair_may_be_the_one_that_disagrees():
+    pairs = [Pair(A, B)] * 5 + [Pair(B, A), Pair(A, B)]
+    parts, names = ["train"] * 6 + ["test"], list("abcdefg")
+    assert audit_contents(pairs, parts, [1] * 5 + [0, 1], names).overlaps[0].conflicts == 1
+    assert audit_contents(pairs, parts, [1] * 5 + [1.0, 1], names).overlaps[0].conflicts == 0
+
+
 def test_near_copies_of_both_make_the_same_pair():
     audit = audit_contents(
         [Pair(A, B), Pair(near(B), near(A))], ["train", "test"], [1, 1], ["a", "b"]
