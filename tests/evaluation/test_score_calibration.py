@@ -122,6 +122,13 @@ def test_too_few_rows_are_refused() -> None:
         fit_calibration([1] * 20 + [0] * 40, np.arange(60.0), ["a"] * 10 + ["b"] * 30 + ["c"] * 20)
 
 
+def test_one_group_of_most_rows_is_refused_with_the_reason() -> None:
+    truth = np.r_[[0, 1] * 100, [0, 1] * 4]
+    groups = ["BRCA1"] * 200 + [f"gene {i}" for i in range(8)]
+    with pytest.raises(InputError, match=r"a group of 200 of 208 rows.*--group"):
+        fit_calibration(truth, np.arange(208.0), groups)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     truth, score = logistic_rows(200)
