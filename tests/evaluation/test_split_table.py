@@ -194,6 +194,19 @@ def test_a_fragment_stays_with_the_whole() -> None:
     assert group_similar([one, other, one[:100]], "protein").group_N.tolist() == [0, 1, 0]
 
 
+def test_peptides_too_short_for_mmseqs_are_grouped_by_kmers() -> None:
+    found = group_similar(["SIINFEKLA", "GILGFVFTL", "siinfekla"], "protein")
+    assert (found.method, found.group_N.tolist()) == ("kmers", [0, 1, 0])
+
+
+@pytest.mark.parametrize("sequences", [["SIINFEKL", "GILGFVFTL"], ["A" * 20, "C" * 30]])
+def test_proteins_that_mmseqs_cannot_take_are_refused_with_what_can(sequences: list[str]) -> None:
+    need_program("mmseqs", "mmseqs2")
+    with pytest.raises(InputError, match="--clusters kmers"):
+        group_similar(sequences, "protein", method="mmseqs2")
+    assert group_similar(sequences, "protein", method="kmers").group_N.tolist() == [0, 1]
+
+
 def test_without_mmseqs_proteins_are_grouped_by_kmers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping.shutil, "which", lambda name: None)
     one, other = proteins(2, low=200, high=220)
