@@ -213,3 +213,23 @@ def test_without_mmseqs_proteins_are_grouped_by_kmers(monkeypatch: pytest.Monkey
     found = group_similar([one, other, one[:150]], "protein")
     assert found.group_N.tolist() == [0, 1, 0]
     assert "built in" in found.how
+
+
+def test_whole_numbers_are_balanced_alike_from_every_format(tmp_path) -> None:
+    rows = pl.DataFrame({"label": np.random.default_rng(0).integers(0, 30, 300)})
+    rows.write_csv(tmp_path / "a.csv")
+    rows.write_parquet(tmp_path / "a.parquet")
+    csv, parquet = (
+        split(tmp_path / f"a.{kind}", "random", stratify="label") for kind in ("csv", "parquet")
+    )
+    assert csv.frame["part"].to_list() == parquet.frame["part"].to_list()
+    assert csv.summaries == parquet.summaries
+
+
+def test_a_column_called_group_stands_in_no_way_where_none_is_written() -> None:
+    rows = pl.DataFrame({"group": list("aabbccdd"), "set": ["train"] * 4 + ["test"] * 4})
+    assert split(rows, "column:set", group="group").frame.columns == ["group", "set", "part"]
+    with pytest.raises(InputError, match="leaks by construction"):
+        split(rows, "random", parts=(0.5, 0.5), group="group")
+    with pytest.raises(InputError, match="a column of that name"):
+        split(rows, "column:set", folds=2)
