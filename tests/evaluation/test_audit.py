@@ -86,3 +86,13 @@ def test_a_clustered_split_has_nothing_to_find() -> None:
 def test_what_cannot_be_audited_is_refused(asked: dict, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         audit(**asked)
+
+
+def test_a_row_without_a_label_contradicts_none_of_its_copies() -> None:
+    (one,) = dna(1)
+    known = pl.DataFrame({"sequence": [one], "label": [1]})
+    for label, conflicts in (("", 0), (" ", 0), ("1.0", 0), ("0", 1)):
+        asked = pl.DataFrame({"sequence": [one], "label": [label]})
+        found = audit(train=known, test=asked, clusters="none")
+        assert found.overlaps[0].conflicts == conflicts
+        assert found.pairs["same_label"][0] is (None if not label.strip() else not conflicts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lexome.errors import InputError
-from lexome.evaluation.copies import near_pairs
+from lexome.evaluation.copies import _exact_pairs, near_pairs
 from tests.evaluation.test_clusters import COMPLEMENT, mutated, random_sequences
 
 
@@ -62,3 +62,18 @@ def test_a_large_family_of_variants_is_answered_quickly_and_for_every_row():
 def test_a_similarity_that_cannot_be_estimated_is_refused():
     with pytest.raises(InputError, match=r"0\.7 to 1"):
         near_pairs(["MK"], ["MK"], similarity=0.2)
+
+
+def test_a_near_copy_on_a_scaffold_that_hundreds_share_is_found():
+    (scaffold,) = random_sequences(1, 140)
+    loops = random_sequences(301, 60, seed=1)
+    rows = [scaffold + loop for loop in loops]
+    changed = rows[300][:-1] + ("A" if rows[300][-1] != "A" else "C")
+    (best, *_) = near_pairs(rows, [changed], similarity=0.97)
+    assert best == near_pairs(rows[300:], [changed], similarity=0.97)[0]._replace(first=300)
+
+
+def test_of_many_identical_rows_no_more_pairs_are_built_than_are_named():
+    (one,) = random_sequences(1, 30)
+    assert len(_exact_pairs([one] * 300, [one] * 40, "protein", 5)) == 200
+    assert [pair.first for pair in near_pairs([one] * 300, [one], partners=3)] == [0, 1, 2]

@@ -55,3 +55,15 @@ def test_the_same_groups_are_drawn_either_way():
     other = mean_over_seeds(*asked, num_resamples=200)
     for name, estimate in other.overall.items():
         assert one.overall[name] == pytest.approx(estimate, abs=1e-9), name
+
+
+def test_very_many_groups_leave_levels_enough_to_rank_by():
+    """Of 400,000 groups only five levels fitted, so that draws were those of a coarser score."""
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 2, 400_000)
+    score = np.clip(0.5 + 0.1 * (truth - 0.5) + generator.normal(size=400_000) / 5, 0, 1)
+    rank = grouped._ranking_of(truth, score, np.arange(400_000))
+    weights = generator.poisson(1.0, (3, 400_000)).astype(np.float64)
+    exact = weighted_metrics("binary", truth, score, 0.5)(weights)[0]
+    for found, name in zip(rank(weights), ("auroc", "auprc"), strict=True):
+        assert found == pytest.approx(exact[name], abs=4e-4)

@@ -35,6 +35,26 @@ def test_labels_may_be_absent_or_several():
     assert several.pairs[0].id_b == "2"
 
 
+@pytest.mark.parametrize("odd", [0, 5])
+def test_a_copy_with_another_label_is_a_conflict_wherever_it_stands(odd):
+    """Only five copies are listed; the sixth may be the one that disagrees."""
+    (one,) = random_sequences(1, 80)
+    labels = [1] * 7
+    labels[odd] = 0
+    audit = audit_parts([one] * 7, ["train"] * 6 + ["test"], labels)
+    assert audit.overlaps[0].conflicts == 1
+
+
+def test_an_unknown_label_contradicts_none_and_numbers_are_compared_as_numbers():
+    (one,) = random_sequences(1, 80)
+    for labels, same in ((["1", None], None), (["1", "1.0"], True), (["a", ""], False)):
+        audit = audit_parts([one, one], ["train", "test"], labels)
+        assert audit.pairs[0].same_label is same
+        assert audit.overlaps[0].conflicts == (same is False)
+    missing = audit_parts([one, one], ["train", "test"], [1.5, float("nan")])
+    assert missing.overlaps[0].conflicts == 0
+
+
 def test_columns_of_another_length_are_refused():
     with pytest.raises(InputError, match="1 parts"):
         audit_parts(["MK", "MA"], ["train"])

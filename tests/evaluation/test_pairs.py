@@ -11,7 +11,7 @@ from lexome.evaluation.pair_groups import (
     split_groups,
 )
 from lexome.evaluation.pair_leakage import audit_contents
-from lexome.evaluation.uncertainty import bootstrap, draw_weights
+from lexome.evaluation.uncertainty import BLOCK, bootstrap, draw_weights
 from lexome.sequence.pairs import Pair
 from tests.toys import random_proteins
 
@@ -47,6 +47,13 @@ def test_the_audit_counts_either_sequence_and_the_swapped_pair_is_the_same_pair(
     assert listed == [("a", "d", True, False), ("b", "e", False, None)]
 
 
+def test_the_sixth_copy_of_a_pair_may_be_the_one_that_disagrees():
+    pairs = [Pair(A, B)] * 5 + [Pair(B, A), Pair(A, B)]
+    parts, names = ["train"] * 6 + ["test"], list("abcdefg")
+    assert audit_contents(pairs, parts, [1] * 5 + [0, 1], names).overlaps[0].conflicts == 1
+    assert audit_contents(pairs, parts, [1] * 5 + [1.0, 1], names).overlaps[0].conflicts == 0
+
+
 def test_near_copies_of_both_make_the_same_pair():
     audit = audit_contents(
         [Pair(A, B), Pair(near(B), near(A))], ["train", "test"], [1, 1], ["a", "b"]
@@ -66,6 +73,17 @@ def test_one_sequence_in_every_pair_is_drawn_for_all_of_them_at_once():
     assert np.array_equal(weights, by_hand[by_hand.any(axis=1)])
     (within,) = draw_weights(2, np.array([[0, 0], [1, 1]]), 0, 50)
     assert set(within.sum(axis=1).tolist()) == {2.0}  # a pair within a group counts once
+
+
+def test_blocks_of_pairs_hold_as_many_rows_as_fit_and_the_draws_stay_the_same():
+    groups = np.random.default_rng(0).integers(0, 30, (5000, 2))
+    blocks = list(draw_weights(5000, groups, 0, 1000))
+    assert max(block.size for block in blocks) <= BLOCK
+    (counts,) = draw_weights(30, None, 0, 1000)
+    by_hand = counts[:, groups[:, 0]] * counts[:, groups[:, 1]]
+    within = groups[:, 0] == groups[:, 1]
+    by_hand[:, within] = counts[:, groups[within, 0]]
+    assert np.array_equal(np.concatenate(blocks), by_hand[by_hand.any(axis=1)])
 
 
 def test_pairs_that_hang_together_get_a_wider_interval_than_rows_would():

@@ -57,3 +57,8 @@ def test_a_difference_that_is_the_same_everywhere_has_an_interval_without_width(
     a = np.array([0.9, 0.7, 0.8])
     off = difference_interval(a, a - 0.25, np.arange(3))
     assert off == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_without_any_query_that_has_kin_there_is_no_difference_and_no_crash():
+    nothing = np.full(3, np.nan)
+    assert all(map(math.isnan, difference_interval(nothing, np.ones(3), np.arange(3))))

@@ -122,6 +122,13 @@ def test_too_few_rows_are_refused() -> None:
         fit_calibration([1] * 20 + [0] * 40, np.arange(60.0), ["a"] * 10 + ["b"] * 30 + ["c"] * 20)
 
 
+def test_one_group_of_most_rows_is_refused_with_the_reason() -> None:
+    truth = np.r_[[0, 1] * 100, [0, 1] * 4]
+    groups = ["BRCA1"] * 200 + [f"gene {i}" for i in range(8)]
+    with pytest.raises(InputError, match=r"a group of 200 of 208 rows.*--group"):
+        fit_calibration(truth, np.arange(208.0), groups)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     truth, score = logistic_rows(200)
@@ -175,3 +182,15 @@ def test_what_is_no_pair_of_classes_is_refused(table: Path, tmp_path: Path) -> N
         read_rows(str(table), "score", "kind", positive="bad")
     with pytest.raises(InputError, match="no saved calibration"):
         load_calibration(tmp_path)
+
+
+def test_which_way_scores_rise_does_not_depend_on_the_order_of_tied_rows() -> None:
+    """Sixty of 400 positives and ten of 400 negatives are at -1, all others at 0: it falls."""
+    truth = np.repeat([0, 1], 400)
+    score = np.zeros(800)
+    score[:10] = score[400:460] = -1
+    for order in (np.arange(800), np.arange(800)[::-1]):
+        found = fit_calibration(truth[order], score[order])
+        assert found.figures["auroc"].value == pytest.approx(0.5625)
+        isotonic = fit_calibrator(truth[order], score[order], "isotonic")
+        assert calibrate(isotonic, [-1])[0] > calibrate(isotonic, [0])[0]

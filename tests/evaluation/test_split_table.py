@@ -133,6 +133,7 @@ REFUSED = [
     ({"split": "block:"}, "block:POSITION"),
     ({"split": "random", "folds": 1}, "at least 2"),
     ({"split": "random", "parts": (0.5, 0.2)}, "add up to 1"),
+    ({"split": "random", "parts": (float("nan"), 0.5, 0.5)}, "add up to 1"),
     ({"split": "random", "train": ["1"]}, "--split column:NAME"),
     ({"split": "random", "stratify": "holes"}, "row 3, column 'holes'"),
     ({"split": "cluster", "clusters": "mmseqs2"}, "misses reverse complements"),
@@ -193,9 +194,42 @@ def test_a_fragment_stays_with_the_whole() -> None:
     assert group_similar([one, other, one[:100]], "protein").group_N.tolist() == [0, 1, 0]
 
 
+def test_peptides_too_short_for_mmseqs_are_grouped_by_kmers() -> None:
+    found = group_similar(["SIINFEKLA", "GILGFVFTL", "siinfekla"], "protein")
+    assert (found.method, found.group_N.tolist()) == ("kmers", [0, 1, 0])
+
+
+@pytest.mark.parametrize("sequences", [["SIINFEKL", "GILGFVFTL"], ["A" * 20, "C" * 30]])
+def test_proteins_that_mmseqs_cannot_take_are_refused_with_what_can(sequences: list[str]) -> None:
+    need_program("mmseqs", "mmseqs2")
+    with pytest.raises(InputError, match="--clusters kmers"):
+        group_similar(sequences, "protein", method="mmseqs2")
+    assert group_similar(sequences, "protein", method="kmers").group_N.tolist() == [0, 1]
+
+
 def test_without_mmseqs_proteins_are_grouped_by_kmers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping.shutil, "which", lambda name: None)
     one, other = proteins(2, low=200, high=220)
     found = group_similar([one, other, one[:150]], "protein")
     assert found.group_N.tolist() == [0, 1, 0]
     assert "built in" in found.how
+
+
+def test_whole_numbers_are_balanced_alike_from_every_format(tmp_path) -> None:
+    rows = pl.DataFrame({"label": np.random.default_rng(0).integers(0, 30, 300)})
+    rows.write_csv(tmp_path / "a.csv")
+    rows.write_parquet(tmp_path / "a.parquet")
+    csv, parquet = (
+        split(tmp_path / f"a.{kind}", "random", stratify="label") for kind in ("csv", "parquet")
+    )
+    assert csv.frame["part"].to_list() == parquet.frame["part"].to_list()
+    assert csv.summaries == parquet.summaries
+
+
+def test_a_column_called_group_stands_in_no_way_where_none_is_written() -> None:
+    rows = pl.DataFrame({"group": list("aabbccdd"), "set": ["train"] * 4 + ["test"] * 4})
+    assert split(rows, "column:set", group="group").frame.columns == ["group", "set", "part"]
+    with pytest.raises(InputError, match="leaks by construction"):
+        split(rows, "random", parts=(0.5, 0.5), group="group")
+    with pytest.raises(InputError, match="a column of that name"):
+        split(rows, "column:set", folds=2)

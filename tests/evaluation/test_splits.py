@@ -35,6 +35,12 @@ def test_a_column_divides_the_rows_and_leaves_the_rest_unused():
     assert found.tolist() == ["train", "validation", "test", "unused", "train"]
 
 
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev"])
+def test_the_usual_names_of_a_validation_part_are_known(name):
+    parts = split_by_column(["train", name, "test", "other"])
+    assert parts.tolist() == ["train", "validation", "test", "unused"]
+
+
 def test_numbers_are_found_however_they_are_written():
     values = np.array([0.0, 1.0, 2.0])
     assert split_by_column(values, train=[0, "1"], test=["2"]).tolist() == [
@@ -125,7 +131,8 @@ def test_random_parts_do_not_follow_the_order_of_the_rows():
 
 
 def test_fractions_must_add_up():
-    for fractions in [(0.7, 0.1, 0.1), (1.2, -0.4, 0.2), (0.0, 0.5, 0.5)]:
+    nothing = float("nan")
+    for fractions in [(0.7, 0.1, 0.1), (1.2, -0.4, 0.2), (0.0, 0.5, 0.5), (nothing, 0.5, 0.5)]:
         with pytest.raises(InputError, match="add up to 1"):
             split_random([0, 1], fractions)
 

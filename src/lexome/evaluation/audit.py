@@ -118,8 +118,15 @@ def audit(
             )
         rows, parts, numbers = _parts_of_files(files, sequence, id, label, alphabet)
     kind = find_alphabet(rows.sequences, alphabet)
+    labels = None if rows.labels is None else [text.strip() or None for text in rows.labels]
+    names = list(map(str, range(len(parts))))
     found = audit_parts(
-        rows.sequences, parts, rows.labels, list(map(str, range(len(parts)))), similarity, kind
+        rows.sequences,
+        parts,
+        None if labels is None else np.array(labels, dtype=object),  # None: not known
+        names,
+        similarity,
+        kind,
     )
     groups, how = None, None
     if clusters != "none":

@@ -49,11 +49,11 @@ def near_pairs(
             "search for near copies", f"a similarity of {similarity:g}", f"{LOWEST:g} to 1", "0.9"
         )
     seeds = seeds_of(alphabet)
-    found = _exact_pairs(sequences_a, sequences_b, alphabet)
+    found = _exact_pairs(sequences_a, sequences_b, alphabet, partners)
     exact = {(pair.first, pair.second) for pair in found}
     sets_a, sets_b = read_kmers(sequences_a, seeds), read_kmers(sequences_b, seeds)
     share = similarity**seeds.k
-    # Half the share is asked of candidates, since of very common k-mers not every meeting counts.
+    # Half the share is asked of candidates, since in large sets the k-mers counted are a sample.
     rows_b, rows_a = sharing_pairs(sets_b, sets_a, share / 2, 1)
     smaller = np.minimum(sets_a.sizes[rows_a], sets_b.sizes[rows_b])
     contained = shared_counts(sets_a, rows_a, sets_b, rows_b) / smaller
@@ -65,15 +65,16 @@ def near_pairs(
 
 
 def _exact_pairs(
-    sequences_a: Sequence[str], sequences_b: Sequence[str], alphabet: KmerAlphabet
+    sequences_a: Sequence[str], sequences_b: Sequence[str], alphabet: KmerAlphabet, partners: int
 ) -> list[NearPair]:
+    """The identical ones; of each row of b the first `partners` in a, for no more can be named."""
     rows = defaultdict(list)
     for i, sequence in enumerate(sequences_a):
         rows[spelling(sequence, alphabet)].append(i)
     return [
         NearPair(i, j, 1.0)
         for j, sequence in enumerate(sequences_b)
-        for i in rows.get(spelling(sequence, alphabet), ())
+        for i in rows.get(spelling(sequence, alphabet), [])[:partners]
     ]
 
 

@@ -34,6 +34,7 @@ from lexome.evaluation.weighted import (
 )
 
 MOST_LEVELS, MOST_CELLS = 2000, 2_000_000  # cells: groups x levels, of one table
+LEAST_LEVELS = 24  # however many groups: of a million, both tables then hold 380 MB
 
 
 def grouped_metrics(
@@ -108,7 +109,8 @@ def _ranking_of(
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
     """AUROC and average precision, as `weighted_ranking` has them, of scores by level."""
     num_groups = int(group_N.max()) + 1
-    level_N, is_exact = _levels(truth_N, score_N, min(MOST_LEVELS, MOST_CELLS // num_groups))
+    most = max(LEAST_LEVELS, min(MOST_LEVELS, MOST_CELLS // num_groups))
+    level_N, is_exact = _levels(truth_N, score_N, most)
     num = int(level_N.max()) + 1
     yes_GB = _counts(level_N, num, group_N, truth_N.astype(np.float64))
     no_GB = _counts(level_N, num, group_N, (1 - truth_N).astype(np.float64))

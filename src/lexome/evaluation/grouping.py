@@ -12,18 +12,19 @@ import polars as pl
 import scipy.sparse
 from numpy.typing import NDArray
 
-from lexome.errors import InputError
+from lexome.errors import EnvironmentProblem, InputError
 from lexome.evaluation.clusters import LINKING, similarity_groups
 from lexome.evaluation.copies import near_pairs, spelling
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.io.roles import find_column
-from lexome.search.mmseqs import cluster, mmseqs_version
+from lexome.search.mmseqs import cluster, find_mmseqs, mmseqs_version
 
 Ints = NDArray[np.int64]
 METHODS = ("auto", "mmseqs2", "kmers")
 BLOCK_SIZE = 1_000_000  # bases
 NEAR = 0.9  # copies at least so similar are never parted
 IDENTITY, COVERAGE = 0.3, 0.8  # of MMseqs2's clusters; coverage is of both sequences
+SHORTEST = 10  # residues; in a table of shorter ones alone MMseqs2 finds no k-mer, and dies
 
 
 class Grouping(NamedTuple):
@@ -54,14 +55,15 @@ def group_similar(
 ) -> Grouping:
     """Groups of similar sequences; equal ones, and for DNA reverse complements, share a group.
 
-    Proteins are clustered by MMseqs2 where it is installed (identity 0.3 unless given), else by
-    shared k-mers (0.45, the lowest that they see). DNA is always compared by k-mers, on both
-    strands (0.8): MMseqs2's clustering looks at one strand. No link is left out, however large
-    a group grows. What the audit would call near copies (fragments too, which coverage leaves
-    apart) is joined besides.
+    Proteins are clustered by MMseqs2 where it is installed (identity 0.3 unless given) and any of
+    them has ten residues, else by shared k-mers (0.45, the lowest that they see). DNA is always
+    compared by k-mers, on both strands (0.8): MMseqs2's clustering looks at one strand. No link
+    is left out, however large a group grows. What the audit would call near copies (fragments
+    too, which coverage leaves apart) is joined besides.
 
     Raises:
-        InputError: an unknown method, an identity that the method cannot see, MMseqs2 for DNA.
+        InputError: an unknown method, an identity that the method cannot see, MMseqs2 for DNA or
+            for proteins that are all too short or too poor in letters for it.
         EnvironmentProblem: MMseqs2 is asked for and not installed.
     """
     if method not in METHODS:
@@ -74,7 +76,9 @@ def group_similar(
             "--clusters kmers, which looks at both strands",
         )
     if method == "auto":
-        method = "mmseqs2" if alphabet == "protein" and shutil.which("mmseqs") else "kmers"
+        long_enough = any(len(sequence) >= SHORTEST for sequence in sequences)
+        aligns = alphabet == "protein" and long_enough and shutil.which("mmseqs")
+        method = "mmseqs2" if aligns else "kmers"
     spelled = [spelling(sequence, alphabet) for sequence in sequences]
     distinct = list(dict.fromkeys(spelled))
     place = {letters: number for number, letters in enumerate(distinct)}
@@ -182,13 +186,29 @@ def _join_copies(
 def _by_mmseqs(distinct: Sequence[str], identity: float) -> Ints:
     if not 0 < identity <= 1:
         raise InputError("--identity", f"{identity:g}", "above 0, at most 1", "--identity 0.3")
+    find_mmseqs()
     group_N = np.arange(len(distinct))
     with tempfile.TemporaryDirectory() as folder:
         fasta = Path(folder) / "distinct.fasta"
         with fasta.open("w", encoding="utf-8") as lines:
             for number, letters in enumerate(distinct):
                 lines.write(f">{number}\n{letters.replace('*', 'X').replace('-', '')}\n")
-        for members in cluster(fasta, identity, COVERAGE, Path(folder) / "mmseqs"):
-            numbers = [int(member) for member in members]
-            group_N[numbers] = min(numbers)
+        try:
+            for members in cluster(fasta, identity, COVERAGE, Path(folder) / "mmseqs"):
+                numbers = [int(member) for member in members]
+                group_N[numbers] = min(numbers)
+        except EnvironmentProblem as problem:
+            if any(map(_is_rich, distinct)):
+                raise
+            raise InputError(
+                "--clusters mmseqs2",
+                f"{len(distinct):,} proteins, all short or of few different residues",
+                "some from which MMseqs2 can take a k-mer: it stopped",
+                "--clusters kmers",
+            ) from problem
     return np.unique(group_N, return_inverse=True)[1].astype(np.int64)
+
+
+def _is_rich(letters: str) -> bool:
+    """Whether MMseqs2 surely finds k-mers in it, which it does not in short or masked stretches."""
+    return len(letters) >= 2 * SHORTEST and len(set(letters)) > 5

@@ -149,7 +149,8 @@ def sharing_pairs(
     sequences without a common k-mer never meet. With `b=None` pairs within `a` come back, the
     later row first. Two bounds keep the work linear in large or repetitive sets: of a k-mer
     that more than `COMMON` sequences have, only the first `COMMON` are met by the others, and
-    above `WORK` an even, fixed thinning of the k-mers is counted instead of all.
+    above `WORK` an even, fixed thinning of the k-mers is counted instead of all. A pair that met
+    is given those common k-mers that it may share unmet, so that no share is taken for too small.
     """
     other = a if b is None else b
     counts_a = np.bincount(a.codes, minlength=a.num_codes)
@@ -159,7 +160,12 @@ def sharing_pairs(
     met = (counts_a > 0) & (counts_b > 0) if b is not None else counts_a > 1
     if rate < 1:
         met &= _scattered(a.num_codes) < rate
-    matrix_a, matrix_b = _matrix(a, met), _first_rows(_matrix(other, met))
+    matrix_a = _matrix(a, met)
+    whole_b = matrix_a if b is None else _matrix(b, met)
+    matrix_b = _first_rows(whole_b)
+    common_a = matrix_a @ (counts_b > COMMON).astype(np.int32)
+    unmet_b = np.diff(whole_b.indptr) - np.bincount(matrix_b.indices, minlength=len(other.sizes))
+    del whole_b
     rows_found, columns_found = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
     at_least = max(2.0, 0.5 * rate * fewest) if rate < 1 else float(fewest)
     share = least_share * (0.5 * rate if rate < 1 else 1.0)  # half: thinned counts scatter
@@ -168,7 +174,8 @@ def sharing_pairs(
         hit = np.flatnonzero(product.data >= at_least)
         rows = np.searchsorted(product.indptr, hit, side="right") - 1 + start
         columns = product.indices[hit]
-        enough = product.data[hit] >= share * np.minimum(a.sizes[rows], other.sizes[columns])
+        at_most = product.data[hit] + np.minimum(common_a[rows], unmet_b[columns])
+        enough = at_most >= share * np.minimum(a.sizes[rows], other.sizes[columns])
         if b is None:
             enough &= columns < rows
         rows_found.append(rows[enough].astype(np.int32))

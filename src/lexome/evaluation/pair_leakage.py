@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lexome.evaluation.contradictions import Known, agree, comparable_labels, is_contradicted
 from lexome.evaluation.copies import near_pairs
 from lexome.evaluation.kmer_sets import KmerAlphabet
 from lexome.evaluation.leakage import PARTNERS, audit_parts, parts_in_order
@@ -35,28 +36,27 @@ def audit_contents(
 
     A pair counts by its more similar sequence: exact where one of its two stands in the other part
     letter by letter, near where one has a near copy there. `same_pairs` of them have copies of both
-    in one row, in either order; only such can be conflicts. A listed row that shares both comes
-    before one that shares one.
+    in one row, in either order; only such can be conflicts, listed or not. A listed row that shares
+    both comes before one that shares one.
     """
     if are_single(contents):
         return audit_parts(contents, parts, labels, ids, similarity, alphabet)
     pairs = [pair for pair in contents if isinstance(pair, Pair)]
-    part_N, label_N = np.asarray(parts, dtype=str), np.asarray(labels)
+    part_N, label_N = np.asarray(parts, dtype=str), comparable_labels(labels)
     overlaps, listed, same_pairs = [], [], []
     for part_a, part_b in combinations(parts_in_order(part_N), 2):
         rows_a = np.flatnonzero(part_N == part_a).tolist()
         rows_b = np.flatnonzero(part_N == part_b).tolist()
         matches = _matches(pairs, rows_a, rows_b, similarity, alphabet)
-        exact, near, conflicts, num_same = 0, 0, 0, 0
+        exact, near, num_same = 0, 0, 0
+        conflicts = _count_contradicted(pairs, label_N, rows_a, rows_b, matches)
         for row, shared in _shared_rows(pairs, rows_a, rows_b, matches):
             best = max(max(matches[s].values(), default=0.0) for s in pairs[row])
             exact, near = exact + (best == 1), near + (best < 1)
             num_same += shared[0].is_pair
-            differs = [not np.array_equal(label_N[s.row], label_N[row]) for s in shared]
-            conflicts += any(d and s.is_pair for d, s in zip(differs, shared, strict=True))
-            for one, differ in zip(shared, differs, strict=True):
+            for one in shared:
                 named = (part_a, ids[one.row], part_b, ids[row], one.similarity)
-                same_label = not differ if one.is_pair else None
+                same_label = agree(label_N[one.row], label_N[row]) if one.is_pair else None
                 listed.append(LeakRow(*named, one.similarity == 1, same_label))
         overlaps.append(PartOverlap(part_a, part_b, exact, near, conflicts, len(rows_b)))
         same_pairs.append(num_same)
@@ -76,6 +76,24 @@ def _matches(
     found: Matches = {sequence: {} for sequence in here}
     for one in near_pairs(there, here, similarity, alphabet):
         found[here[one.second]][there[one.first]] = one.similarity
+    return found
+
+
+def _count_contradicted(
+    pairs: Sequence[Pair],
+    label_N: Sequence[Known],
+    rows_a: Sequence[int],
+    rows_b: Sequence[int],
+    matches: Matches,
+) -> int:
+    """Rows of part b whose pair, or one like it, stands in part a with another label."""
+    labels_of: dict[frozenset[str], set[Known]] = defaultdict(set)
+    for row in rows_a:
+        labels_of[frozenset(pairs[row])].add(label_N[row])
+    found = 0
+    for row in rows_b:
+        kin = (frozenset(two) for two in product(*(matches[sequence] for sequence in pairs[row])))
+        found += any(is_contradicted(label_N[row], labels_of.get(two, ())) for two in kin)
     return found
 
 

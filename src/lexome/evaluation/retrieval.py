@@ -77,5 +77,7 @@ def difference_interval(
     """The mean of a - b over the same queries, with its interval over the same draws of groups."""
     there = ~np.isnan(a_Q) & ~np.isnan(b_Q)
     off = (a_Q - b_Q)[there]
+    if not len(off):  # no query has kin at this level
+        return Estimate(float("nan"), float("nan"), float("nan"))
     draws = [w @ off / w.sum(axis=1) for w in draw_weights(len(off), groups[there], seed, 1000)]
     return interval(float(off.mean()), np.concatenate(draws))

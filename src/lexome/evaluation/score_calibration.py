@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.isotonic import isotonic_regression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -69,7 +70,8 @@ def fit_calibration(
         seed: of the folds.
 
     Raises:
-        InputError: fewer than ten rows, or groups, of a class to divide into folds.
+        InputError: fewer than ten rows, or five groups, of a class to divide into folds; a group
+            that leaves too few rows when it is held out.
     """
     where = "calibration"
     truth_N = check_truth(truth, where, 1)
@@ -82,7 +84,9 @@ def fit_calibration(
     _check_enough(truth_N, group_N)
     held_out = np.zeros(len(truth_N))
     methods = []
-    for number, (train, test) in enumerate(_folds(truth_N, group_N, seed, "outer")):
+    outer = _folds(truth_N, group_N, seed, "outer")
+    _check_folds(truth_N, group_N, outer)
+    for number, (train, test) in enumerate(outer):
         method = choose_method(truth_N[train], score_N[train], group_N[train], seed + number)
         found = fit_calibrator(truth_N[train], score_N[train], method)
         held_out[test] = calibrate(found, score_N[test])
@@ -173,8 +177,8 @@ def _fit_isotonic(truth_N: Ints, score_N: Floats) -> tuple[tuple[float, ...], tu
 
 
 def _rises(truth_N: Ints, score_N: Floats) -> bool:
-    """Whether higher scores mean more positives: by their mean rank."""
-    ranks = np.argsort(np.argsort(score_N, kind="stable"), kind="stable")
+    """Whether higher scores mean more positives: by their mean rank, which equal scores share."""
+    ranks = rankdata(score_N)
     return bool(ranks[truth_N == 1].mean() >= ranks[truth_N == 0].mean())
 
 
@@ -269,6 +273,21 @@ def _check_enough(truth_N: Ints, group_N: Ints) -> None:
                 f"at least {LEAST_OF_A_CLASS} rows, of {NUM_FOLDS} groups, of either class",
                 "more labelled rows",
             )
+
+
+def _check_folds(
+    truth_N: Ints, group_N: Ints, outer: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+) -> None:
+    """Every row is held out once, and what is left then can be divided into folds again."""
+    left = min((np.bincount(truth_N[train]).max() for train, _ in outer), default=0)
+    if left < NUM_FOLDS or sum(len(test) for _, test in outer) < len(truth_N):
+        largest = int(np.bincount(group_N).max())
+        raise InputError(
+            "calibration",
+            f"a group of {largest} of {len(truth_N)} rows",
+            f"groups that leave {NUM_FOLDS} rows of a class to fit on when they are held out",
+            "more labelled rows of other groups, or a finer --group",
+        )
 
 
 def _folds(

@@ -111,7 +111,7 @@ def labels_of(frame: pl.DataFrame, column: str, where: str) -> NDArray[np.generi
             "at least two different labels",
             "another --stratify: nothing can be learned from this column",
         )
-    if frame[column].dtype.is_integer() or len(set(classes.tolist())) <= 20:
+    if len(set(classes.tolist())) <= 20:  # by the values: a CSV file knows no type
         return classes
     numbers = frame[column].cast(pl.Float64, strict=False)
     if numbers.null_count() or not numbers.is_finite().all():

@@ -107,7 +107,9 @@ def split(
     lists = (train, validation, test)
     asked = _parse(split, parts, folds, any(chosen is not None for chosen in lists))
     where, frame = read_frame(table)
-    taken = [c for c in (FOLD if folds else PART, GROUP) if c in frame.columns]
+    named = asked.kind in ("column", "chromosome") and _is_named(frame, asked, lists, where)
+    written = [FOLD if folds else PART, *([] if named or asked.kind == "random" else [GROUP])]
+    taken = [c for c in written if c in frame.columns]
     if taken:
         raise InputError(
             f"{where}, column {taken[0]!r}", "a column of that name", "none: it is to be written",
@@ -123,11 +125,11 @@ def split(
         notes["random"] = True
         notes["beware"] = "kin may stand in several parts: figures will be too good"
         part_N = deal_rows(flat, asked.wanted_P, seed)
-    elif asked.kind in ("column", "chromosome") and _is_named(frame, asked, lists, where):
+    elif named:
         values = frame[asked.columns[0]].to_list()
-        named = split_by_column(values, train, validation, test)
-        unused = named == UNUSED
-        part_N = np.array([PARTS.index(p) if p in PARTS else 0 for p in named.tolist()])
+        placed = split_by_column(values, train, validation, test)
+        unused = placed == UNUSED
+        part_N = np.array([PARTS.index(p) if p in PARTS else 0 for p in placed.tolist()])
         used = [index for index in range(3) if (part_N[~unused] == index).any()]
         asked = asked._replace(wanted_P=np.array([float(index in used) for index in range(3)]))
     else:
@@ -172,7 +174,9 @@ def _parse(spelled: str, parts: Sequence[float], folds: int | None, listed: bool
         )
     shares = (parts[0], 0.0, parts[1]) if len(parts) == 2 else tuple(parts)
     wanted = np.asarray(shares, np.float64)
-    if wanted.shape != (3,) or wanted.min() < 0 or abs(wanted.sum() - 1) > 1e-6 or not wanted[0]:
+    if wanted.shape != (3,) or not (
+        wanted.min() >= 0 and abs(wanted.sum() - 1) <= 1e-6 and wanted[0]
+    ):
         raise InputError(
             "--parts", ",".join(map(str, parts)),
             "shares of train, validation and test (or train and test) that add up to 1",

@@ -13,6 +13,7 @@ from lexome.evaluation.dealing import deal_groups, deal_rows
 
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"
+CALLED = {"validation": ("validation", "valid", "val", "dev")}  # what columns call a part
 FRACTIONS = (0.7, 0.1, 0.2)
 
 Parts = NDArray[np.str_]
@@ -117,7 +118,8 @@ def split_by_column(
 ) -> Parts:
     """Rows whose value is in a list go to that list's part, other rows are "unused".
 
-    A part without a list is not made; without any list the column itself must name the parts.
+    A part without a list is not made; without any list the column itself must name the parts:
+    train, test, and validation (or valid, val, dev).
 
     >>> split_by_column([0, 1, 2, 9], train=[0, 1], test=["2"]).tolist()
     ['train', 'train', 'test', 'unused']
@@ -129,7 +131,8 @@ def split_by_column(
     }
     present = sorted(set(spelled.tolist()), key=_by_number)
     if not lists:
-        lists = {part: [part] for part in PARTS if part in present}
+        own = {part: [n for n in CALLED.get(part, (part,)) if n in present] for part in PARTS}
+        lists = {part: names for part, names in own.items() if names}
         if "train" not in lists or "test" not in lists:
             raise InputError(
                 "split column",
@@ -234,7 +237,9 @@ def check_parts(
 
 def _checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
     wanted = np.asarray(fractions, np.float64)
-    if wanted.shape != (3,) or wanted.min() < 0 or abs(wanted.sum() - 1) > 1e-6 or not wanted[0]:
+    if wanted.shape != (3,) or not (
+        wanted.min() >= 0 and abs(wanted.sum() - 1) <= 1e-6 and wanted[0]
+    ):
         raise InputError(
             "split fractions",
             str(tuple(fractions)),

@@ -103,9 +103,14 @@ def draw_weights(
         yield from _pair_weights(np.asarray(groups), num_rows, seed, num_resamples)
         return
     group_N = np.arange(num_rows) if groups is None else _numbered(groups, num_rows)
+    yield from _draw_groups(group_N, num_rows, seed, num_resamples)
+
+
+def _draw_groups(group_N: Ints, wide: int, seed: int, num_resamples: int) -> Iterator[Floats]:
+    """Those weights, in blocks that `wide` columns a resample fill; the size changes no draw."""
     num_groups = int(group_N.max()) + 1
     generator = numpy_generator("bootstrap", seed)
-    block = max(1, BLOCK // max(num_rows, num_groups))
+    block = max(1, BLOCK // max(wide, num_groups))
     for start in range(0, num_resamples, block):
         size = min(block, num_resamples - start)
         drawn_RG = generator.integers(0, num_groups, (size, num_groups))
@@ -125,7 +130,8 @@ def _pair_weights(
     group_M = _numbered(groups_N2.reshape(-1), 2 * num_rows)
     members, place_M = np.unique(group_M, return_inverse=True)
     one_N, other_N = place_M.reshape(-1, 2).T
-    for weights_RG in draw_weights(len(members), None, seed, num_resamples):
+    each_M = np.arange(len(members))
+    for weights_RG in _draw_groups(each_M, num_rows, seed, num_resamples):
         weights_RN = weights_RG[:, one_N] * weights_RG[:, other_N]
         within_N = one_N == other_N
         weights_RN[:, within_N] = weights_RG[:, one_N[within_N]]

@@ -113,7 +113,7 @@ class LeakRow(NamedTuple):
     id_b: str
     similarity: float  # 1.0 and `exact`: identical letters
     exact: bool
-    same_label: bool | None  # None where no labels were given
+    same_label: bool | None  # None where a label is not known
 
 
 class PartOverlap(NamedTuple):

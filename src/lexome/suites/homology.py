@@ -250,7 +250,8 @@ def tabulate(domains: Domains, judged: Sequence[Judged], ours: str | None = None
             note = ""
             if mine is not None and one.name != ours:
                 off = difference_interval(mine.auc_Q, figures.auc_Q, groups)
-                note = f"AUC of {ours} is higher by {off.value:.3f} [{off.low:.3f}, {off.high:.3f}]"
+                told = f"AUC of {ours} is higher by {off.value:.3f} [{off.low:.3f}, {off.high:.3f}]"
+                note = "" if np.isnan(off.value) else told
             count = int((~np.isnan(figures.auc_Q)).sum())
             rows.append((level, one.name, count, *means["hit_10"], *means["auc"], "", note))
         for name, values in tasks["published"].items():
