@@ -220,3 +220,11 @@ def test_every_method_learns_several_tasks(method, esm2, tmp_path):
 def test_columns_that_cannot_be_told_apart_are_refused_at_once(names, task, said):
     with pytest.raises(InputError, match=said):
         label_columns(names, task)
+
+
+def test_numbers_far_from_0_among_several_tasks_are_written_whole(tmp_path):
+    table = rich_table(80).with_columns(far=pl.col("amount") + 1e6)
+    options = QUICK | {"epochs": 3}
+    run = finetune("new:cnn", table, ["kind", "far"], output=tmp_path / "run", **options)
+    found = predict(run.directory, table)["prediction_far"]
+    assert found.n_unique() > 40  # six digits of a million are one number

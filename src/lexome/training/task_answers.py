@@ -17,7 +17,7 @@ from lexome.training.tasks import cut_blocks, join_tasks
 def task_answers(fitted: Fitted, found_NC: NDArray[Any]) -> dict[str, Any]:
     """Columns for each task: what `lexome predict` writes."""
     parts = fitted.objective.parts
-    kinds = [(part.task, part.labels) for part in parts]
+    kinds = [(part.task, part.labels, part.is_far) for part in parts]
     blocks = cut_blocks([part.num_outputs for part in parts], found_NC)
     limits = fitted.threshold if isinstance(fitted.threshold, list) else [0.5] * len(parts)
     return wide_columns(fitted.labels, kinds, blocks, limits, answers_of)

@@ -87,7 +87,7 @@ def task_frame(
 
 def wide_columns(
     names: Sequence[str],
-    kinds: Sequence[tuple[str, tuple[str, ...]]],
+    kinds: Sequence[tuple[str, tuple[str, ...], bool]],
     blocks: Sequence[NDArray[Any]],
     thresholds: Sequence[float],
     answers_of: Callable[..., dict[str, Any]],
@@ -96,14 +96,15 @@ def wide_columns(
 
     Args:
         names: of the tasks.
-        kinds: task and labels of each.
+        kinds: task and labels of each, and whether its numbers are not rounded.
         blocks: answers to each.
         thresholds: one a task; ignored where nothing is decided.
         answers_of: makes the columns of one.
     """
     columns: dict[str, Any] = {}
-    for name, (task, labels), found, limit in zip(names, kinds, blocks, thresholds, strict=True):
-        made = answers_of(task, labels, found, limit)
+    for name, kind, found, limit in zip(names, kinds, blocks, thresholds, strict=True):
+        task, labels, exact = kind
+        made = answers_of(task, labels, found, limit, exact=exact)
         called = made.pop("prediction")
         if task == "regression":
             columns[f"prediction_{name}"] = made["value"]
