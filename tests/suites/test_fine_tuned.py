@@ -55,6 +55,14 @@ def test_a_new_model_is_trained_whole_and_once():
     assert [one.name for one in found] == ["new:cnn", "b, ia3", "b, lora"]
 
 
+def test_models_in_folders_of_one_name_are_told_apart():
+    found = list_contenders(["runs/one/best", "runs/two/best/", "c"], ["full"])
+    assert [one.name for one in found] == ["one/best, full", "two/best, full", "c, full"]
+    assert [one.slug for one in found] == ["one-best-full", "two-best-full", "c-full"]
+    with pytest.raises(InputError, match=r"a/one/best and b/one/best"):
+        list_contenders(["a/one/best", "b/one/best"], ["full"])
+
+
 def test_figures_are_those_of_the_runs_in_the_unit_of_the_suite(trained):
     _, pairs = trained
     found = standings.tabulate("gue", pairs)
@@ -117,6 +125,36 @@ def test_a_share_of_training_rows_becomes_the_validation_part(data, tmp_path):
     train = sites().filter(pl.col("part") == "train").height
     assert counts["train"] + counts["validation"] == train
     assert counts["validation"] == pytest.approx(train / 4, abs=2)
+
+
+def test_a_table_made_of_other_files_is_not_taken_for_the_tasks_own(data, tmp_path):
+    task = open_tasks("gue", ["mouse_2"], data)[0]
+    folder = tmp_path / "data" / task.folder.name
+    folder.mkdir(parents=True)
+    for file in task.folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    made = write_table_of(task, tmp_path / "out")
+    assert write_table_of(task._replace(folder=folder), tmp_path / "out") == made
+    sites().head(9).drop("part").write_csv(folder / "dev.csv.gz", compression="gzip")
+    with pytest.raises(InputError, match=r"other files than dev\.csv\.gz.*--output"):
+        write_table_of(task._replace(folder=folder), tmp_path / "out")
+
+
+def test_a_further_table_is_judged_again_where_it_has_changed(trained, data):
+    _, pairs = trained
+    task = pairs[0].task._replace(facts=pairs[0].task.facts | {"further": {"other": "other.csv"}})
+    table, kept = data / "other.csv", pairs[0].run.directory / "further-other.json"
+    rows = sites().filter(pl.col("part") == "test").drop("part")
+    rows.write_csv(table)
+    first = fine_tuned._judge_further(task, pairs[0].run)
+    stamp = kept.stat().st_mtime_ns
+    assert fine_tuned._judge_further(task, pairs[0].run) == first
+    assert kept.stat().st_mtime_ns == stamp
+    rows.head(14).write_csv(table)
+    again = fine_tuned._judge_further(task, pairs[0].run)
+    assert (first["other"]["rows"]["judged"], again["other"]["rows"]["judged"]) == (22, 14)
+    table.unlink()
+    kept.unlink()
 
 
 def test_the_verb_writes_table_page_and_means(data, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Suites of labelled tables: every contender is trained on every task by the main job."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,7 @@ from lexome.evaluation.clusters import similarity_groups
 from lexome.evaluation.dealing import deal_groups
 from lexome.results.columns import LABEL, PART, SEQUENCE
 from lexome.results.files import hash_file, write_json
-from lexome.results.tables import write_table
+from lexome.results.tables import read_provenance, write_table
 from lexome.suites.deeploc import find_deeploc
 from lexome.suites.folds import pool_folds
 from lexome.suites.shared_folder import folder_with, read_tasks
@@ -50,17 +51,19 @@ class Contender(NamedTuple):
 
     model: str
     method: str
+    called: str = ""  # where another model's folder has the same name
 
     @property
     def name(self) -> str:
         """What tables call it: a new model is always trained whole."""
         model = Path(self.model).name if "/" in self.model else self.model
+        model = self.called or model
         return model if self.model.startswith(NEW) else f"{model}, {self.method}"
 
     @property
     def slug(self) -> str:
         """The name as a folder."""
-        return self.name.replace(NEW, "new-").replace(", ", "-")
+        return self.name.replace(NEW, "new-").replace(", ", "-").replace("/", "-")
 
 
 class Trained(NamedTuple):
@@ -121,12 +124,33 @@ def by_folds(tasks: Sequence[Task]) -> list[Task]:
 
 
 def list_contenders(models: Sequence[str], methods: Sequence[str]) -> list[Contender]:
-    """Every model by every method; a new model once, for it has nothing to keep still."""
+    """Every model by every method; a new model once, for it has nothing to keep still.
+
+    Models in folders of one name are called by the folder above too: `one/best`, `two/best`.
+
+    Raises:
+        InputError: two models that would still have one name.
+    """
     pairs = [
         Contender(model, "full" if model.startswith(NEW) else method)
         for model, method in product(models, methods)
     ]
-    return list(dict.fromkeys(pairs))
+    found = list(dict.fromkeys(pairs))
+    slugs = Counter(one.slug for one in found)
+    found = [
+        one._replace(called="/".join(Path(one.model).parts[-2:])) if slugs[one.slug] > 1 else one
+        for one in found
+    ]
+    first: dict[str, str] = {}
+    for one in found:
+        if first.setdefault(one.slug, one.model) != one.model:
+            raise InputError(
+                "--model",
+                f"{first[one.slug]} and {one.model}",
+                "models whose folders differ in name, or in that of the folder above",
+                "a copy or a link of another name",
+            )
+    return found
 
 
 def train_all(
@@ -172,11 +196,16 @@ def write_table_of(task: Task, folder: Path) -> Path:
     """One table of a task's parts, with the column `part`; DeepLoc's own where it is that.
 
     A share of the training part becomes the validation part where a task has none.
+
+    Raises:
+        InputError: the folder holds a table of that name which was made of other files.
     """
     if "table" in task.facts:
         return task.folder
     path, share = folder / f"{task.name}.csv", task.facts["validation"]
+    sources = {f.name: hash_file(f) for f in sorted(task.folder.glob("*.csv.gz"))}
     if path.is_file():
+        _check_sources(path, task, sources)
         return path
     frames = []
     for part in PARTS:
@@ -195,9 +224,23 @@ def write_table_of(task: Task, folder: Path) -> Path:
         parts[is_train.nonzero()[0][dealt == 1]] = "validation"
         whole = whole.with_columns(pl.Series(PART, parts.tolist()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sources = {f.name: hash_file(f) for f in sorted(task.folder.glob("*.csv.gz"))}
     write_table(whole, path, {"task": task.name, "suite": task.suite, "files": sources})
     return path
+
+
+def _check_sources(path: Path, task: Task, sources: dict[str, str]) -> None:
+    """That a table was made of the files that the task has now."""
+    made_of = read_provenance(path)["files"]
+    parts = [task.facts[part] for part in PARTS if isinstance(task.facts[part], list)]
+    files = [f"{name}.csv.gz" for names in parts for name in names]
+    changed = [name for name in files if made_of.get(name) != sources.get(name)]
+    if changed:
+        raise InputError(
+            str(path),
+            f"a table made of other files than {', '.join(changed)} in {task.folder}",
+            "the same files as in the call before",
+            "another --output, or the --data of that call",
+        )
 
 
 def _train_folds(
@@ -246,17 +289,17 @@ def _train(
 
 def _judge_further(task: Task, run: Run) -> dict[str, dict[str, Any]]:
     """The run on tables of another source, where a task names them; kept beside the run."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, file in task.facts.get("further", {}).items():
         table = task.folder.parent / file
         if not table.is_file():
             continue  # told by the lack of its row
-        kept = run.directory / f"further-{name}.json"
-        if kept.is_file():
-            found[name] = read_json(kept)
-            continue
-        found[name] = judge_run(run.directory, str(table), task.labels)
-        write_json(kept, found[name])
+        kept, digest = run.directory / f"further-{name}.json", hash_file(table)
+        known: dict[str, Any] = read_json(kept) if kept.is_file() else {}
+        if known.get("file") != digest:  # of another table, or from before this was written down
+            known = {"file": digest, "metrics": judge_run(run.directory, str(table), task.labels)}
+            write_json(kept, known)
+        found[name] = known["metrics"]
     return found
 
 
