@@ -8,6 +8,7 @@ import pytest
 
 from lexome.errors import InputError
 from lexome.plots.standings import MARKS, TaskRow, draw_standings
+from lexome.reports.suite import write_suite_report
 from lexome.results.types import Estimate
 from lexome.suites import fine_tuned, standings
 from lexome.suites.fine_tuned import (
@@ -17,6 +18,7 @@ from lexome.suites.fine_tuned import (
     train_all,
     write_table_of,
 )
+from lexome.suites.shared_folder import read_tasks
 from tests.training.test_strands import sites
 
 QUICK = {"seeds": 2, "epochs": 1, "dtype": "fp32"}
@@ -191,3 +193,15 @@ def test_more_published_figures_than_marks_are_one_kind():
         assert len(entries) == 1 + kinds
         width = figure.get_window_extent().width
         assert figure.legends[0].get_window_extent().x1 <= width
+
+
+def test_the_page_shows_a_further_table_of_which_no_copies_are_counted(trained, data, tmp_path):
+    _, pairs = trained
+    one = pairs[0]
+    task = one.task._replace(facts=one.task.facts | {"further": {"other": "other.csv"}})
+    metrics = {**one.run.metrics, "rows": {"read": 7, "judged": 7}}
+    found = standings.tabulate("gue", [one._replace(task=task, further={"other": metrics})])
+    assert f"{task.name} on other" in found.table["task"].to_list()
+    facts = read_tasks("gue")["suite"]
+    page = write_suite_report(tmp_path / "r.html", facts, found, {"command": "x", "created": "y"})
+    assert "7 test rows)" in page.read_text()

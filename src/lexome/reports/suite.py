@@ -212,11 +212,15 @@ def _means(means: pl.DataFrame, suite: dict[str, Any]) -> Section:
     return section("means", "Means", table(head, lines), paragraph(text(said)))
 
 
+def _judged(row: Row) -> str:
+    """How many rows; of a further table it is not known which have a copy in training."""
+    copies = "" if row[LEAKED] is None else f", {whole(row[LEAKED])} with a copy"
+    return f"{whole(row[ROWS_JUDGED])} test rows{copies}"
+
+
 def _traced(rows: list[Row], notes: dict[str, Any]) -> Section:
     runs = {
-        f"{row[TASK]}, {row[MODEL]}": text(
-            f"{row[RUN]} ({whole(row[ROWS_JUDGED])} test rows, {whole(row[LEAKED])} with a copy)"
-        )
+        f"{row[TASK]}, {row[MODEL]}": text(f"{row[RUN]} ({_judged(row)})")
         for row in rows
         if row[RUN] and row[VERDICT] != BASELINE
     }
