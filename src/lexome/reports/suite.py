@@ -70,9 +70,8 @@ def write_suite_report(
         _traced(rows, notes),
     ]
     said = (
-        f"Source: {suite['source']}. Each model was trained with several seeds; a figure is the "
-        "mean over them with its 95 % interval over groups of similar sequences. Published figures "
-        "have no interval."
+        f"Source: {suite['source']}. A figure is the mean over a model's seeds with its 95 % "
+        "interval over groups of similar sequences. Published figures have no interval."
     )
     top = join([Html(f"<h1>{text(suite['title'])}</h1>"), paragraph(text(said))], "\n")
     ends = Html(f"<footer>{text('Written by Lexome. Everything is in this file.')}</footer>")
